@@ -46,7 +46,7 @@ def test_influences_of_an_import_are_those_of_its_arrays(given, tmp_path):
     assert said.code == 0
     assert said.out == ""
     assert f"next: tinfl rank {tmp_path / 'out'}" in said.err
-    ranked = json.loads(run("rank", tmp_path / "out", "--split", "all", "--json").out)
+    ranked = json.loads(run("rank", tmp_path / "out", "--estimator", "difference", "--split", "all", "--json").out)
     expected = difference(SWEEP.masks, SWEEP.outputs.mean(axis=1))
     assert ranked["n_models"] == MODELS
     for row in ranked["rows"]:

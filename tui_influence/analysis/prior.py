@@ -3,7 +3,7 @@
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.errors import ResultsError
-from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, find_estimator
+from tui_influence.influence.estimators import PLAIN_ESTIMATOR, find_estimator
 from tui_influence.influence.outputs import OutputMatrix, mean_outputs_by_label, parse_output_kind
 from tui_influence.influence.prior import OutputPrior, class_prior
 from tui_influence.text import pluralize, printable
@@ -25,7 +25,7 @@ def output_prior(snapshot: RunSnapshot, question: Question) -> OutputPrior | Non
     if not len(snapshot.prior):
         raise ResultsError(
             f"{printable(str(snapshot.paths.root))}: none of its {pluralize(snapshot.info.prior, 'prior network')} is "
-            f"recorded; estimate by `{DEFAULT_ESTIMATOR}` instead"
+            f"recorded; estimate by `{PLAIN_ESTIMATOR}` instead"
         )
     outputs, examples, prior = snapshot.outputs, snapshot.examples, snapshot.prior
     kind = parse_output_kind(question.output_kind)

@@ -7,8 +7,11 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, default_estimator
+from tui_influence.influence.estimators import PLAIN_ESTIMATOR, default_estimator
 from tui_influence.store.run_info import RunInfo
+
+EXAMPLE_VERBS = frozenset({"failures", "subpops", "leaks"})
+"""Commands about single examples: unless another estimator is requested, theirs is the plain one."""
 
 
 @dataclass(frozen=True)
@@ -29,23 +32,24 @@ class Question:
     target_class: str | None = None
     example: int | None = None
     split: str = "estimate"
-    estimator: str = DEFAULT_ESTIMATOR
+    estimator: str = PLAIN_ESTIMATOR
     output_kind: str = "margin"
-    default_estimator: str = DEFAULT_ESTIMATOR
+    default_estimator: str = PLAIN_ESTIMATOR
 
     def about(self, info: RunInfo, estimator: str | None = None) -> "Question":
         """Return the question about a run, by an estimator or, for None, by the run's default one."""
-        default = default_estimator(has_prior=info.prior > 0)
+        default = default_estimator(has_prior=info.prior > 0, groups=len(info.source.groups))
         return replace(self, estimator=estimator or default, default_estimator=default)
 
     def about_examples(self) -> "Question":
         """Return the question for a probe of single examples: by the estimator that was requested, else `difference`.
 
         What a prior says of an example is what it says of its class, so that a regression which shrinks towards it
-        finds fewer of the influences that an example has for itself.
+        finds fewer of the influences that an example has for itself; and a probe looks at single influences, not at
+        the order of all, which is what a regression improves.
         """
-        estimator = DEFAULT_ESTIMATOR if self.estimator == self.default_estimator else self.estimator
-        return replace(self, estimator=estimator, default_estimator=DEFAULT_ESTIMATOR)
+        estimator = PLAIN_ESTIMATOR if self.estimator == self.default_estimator else self.estimator
+        return replace(self, estimator=estimator)
 
     def compared_with(self, target: str | None, target_class: str | None) -> "Question":
         """Return the same question about another target or another class, to compare this one with.
@@ -79,11 +83,12 @@ class Question:
 
         Args:
             results: the results directory.
-            verb: `rank`, or `show` for images.
+            verb: `rank`, `show` for images, or a probe.
             source: the source class that `show` is about.
             comparison: the question that it is compared with, made by `compared_with`.
         """
         plain = Question()
+        default = PLAIN_ESTIMATOR if verb in EXAMPLE_VERBS else self.default_estimator
         options = {
             "--source": source,
             "--target": self.target,
@@ -91,7 +96,7 @@ class Question:
             "--example": self.example,
             "--compare-target": comparison.target if comparison else None,
             "--compare-class": comparison.target_class if comparison else None,
-            "--estimator": self.estimator if self.estimator != self.default_estimator else None,
+            "--estimator": self.estimator if self.estimator != default else None,
             "--output-kind": self.output_kind if self.output_kind != plain.output_kind else None,
             "--split": self.split if self.split != plain.split else None,
         }

@@ -26,7 +26,7 @@ from tui_influence.influence.types import Estimate
 COLUMN_BLOCK = 1024
 _FEW_GROUPS, _READERS = 8, 2
 _FEW_MODELS, _LEAST_SHARE = 200, 0.05  # see _floor_share
-_OFTEN = 0.1
+_OFTEN, _ROUNDING = 0.1, 1e-5  # see _is_discrete
 _NORMAL_95 = 1.959963984540054
 _PAIRS_PER_MODEL = 8  # above this, clusters are large and few: loop over them instead of over pairs
 
@@ -179,7 +179,7 @@ class Differences:
             ratio, null_ratio = self._effect.ratios(centred, influence)
             variance, null_variance = variance * ratio, null_variance * null_ratio
         if self._floor:
-            variance = np.maximum(variance, self._floor * _is_discrete(outputs) * null_variance)
+            variance = np.maximum(variance, self._floor * _is_discrete(centred) * null_variance)
         return influence, np.sqrt(variance)
 
 
@@ -227,10 +227,11 @@ def _floor_share(models: int, df: float) -> float:
 
 
 def _is_discrete(outputs: Floats) -> Mask:
-    """Whether outputs (m, columns) have few values: models near each other are often equal; (columns,)."""
+    """Whether outputs (m, columns), centred, have few values: models near each other are often equal; (columns,)."""
     if len(outputs) < 3:
         return np.zeros(outputs.shape[1], dtype=bool)
-    next_equal, second_equal = ((outputs[gap:] == outputs[:-gap]).mean(axis=0) for gap in (1, 2))
+    rounding = _ROUNDING * np.abs(outputs).max(axis=0)
+    next_equal, second_equal = ((np.abs(outputs[gap:] - outputs[:-gap]) <= rounding).mean(axis=0) for gap in (1, 2))
     often: Mask = np.maximum(next_equal, second_equal) > _OFTEN  # the second: the two of a pair may always differ
     return often
 

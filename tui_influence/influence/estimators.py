@@ -93,10 +93,14 @@ class Estimator:
         return function
 
 
-DEFAULT_ESTIMATOR = "difference"
-"""For runs without prior networks."""
 PRIOR_ESTIMATOR = "informed"
 """For runs with prior networks."""
+DEFAULT_ESTIMATOR = "ridge"
+"""For runs without prior networks."""
+PLAIN_ESTIMATOR = "difference"
+"""For single examples, for runs of more than `MAX_RIDGE_GROUPS` groups, and where nothing is known of the run."""
+MAX_RIDGE_GROUPS = 2000
+"""A regression on more groups takes long, as the cube of their number: it is done only on request."""
 
 ESTIMATORS = {
     estimator.name: estimator
@@ -149,9 +153,11 @@ def available_estimators(*, has_prior: bool) -> tuple[str, ...]:
     return tuple(name for name, estimator in ESTIMATORS.items() if has_prior or not estimator.needs_prior)
 
 
-def default_estimator(*, has_prior: bool) -> str:
-    """Return the name of the estimator to use for a run unless another is requested."""
-    return PRIOR_ESTIMATOR if has_prior else DEFAULT_ESTIMATOR
+def default_estimator(*, has_prior: bool, groups: int) -> str:
+    """Return the name of the estimator to use for a run of so many groups unless another is requested."""
+    if has_prior:
+        return PRIOR_ESTIMATOR
+    return DEFAULT_ESTIMATOR if groups <= MAX_RIDGE_GROUPS else PLAIN_ESTIMATOR
 
 
 def estimators_of_single_groups() -> str:

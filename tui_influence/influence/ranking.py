@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.influence.estimate import benjamini_hochberg, interval, p_values
-from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, find_estimator
+from tui_influence.influence.estimators import PLAIN_ESTIMATOR, find_estimator
 from tui_influence.influence.forecast import forecast_models
 from tui_influence.influence.lds import lds
 from tui_influence.influence.lds_ceiling import lds_ceiling
@@ -41,7 +41,7 @@ def rank_groups(
     labels: Integers | None,
     group_names: Sequence[str],
     examples: NDArray[Any],
-    estimator: str = DEFAULT_ESTIMATOR,
+    estimator: str = PLAIN_ESTIMATOR,
     kind: OutputKind | str = "margin",
     clusters: NDArray[Any] | None = None,
     heldout: Heldout | None = None,
@@ -116,7 +116,7 @@ def influence_matrix(
     margins: Floats,
     predicted: Integers | None = None,
     labels: Integers | None = None,
-    estimator: str = DEFAULT_ESTIMATOR,
+    estimator: str = PLAIN_ESTIMATOR,
     kind: OutputKind | str = "margin",
     clusters: NDArray[Any] | None = None,
     examples: NDArray[np.integer[Any]] | None = None,

@@ -129,7 +129,9 @@ def preview_plan(
         raise already_running(pruning_paths)
     before = read_arms(pruning_paths) if pruning_paths.run.exists() else None  # one that never began is planned anew
     ranking = before.ranking if before else None
-    estimator = ranking.estimator if ranking else default_estimator(has_prior=info.prior > 0)
+    estimator = (
+        ranking.estimator if ranking else default_estimator(has_prior=info.prior > 0, groups=len(info.source.groups))
+    )
     request = replace(
         request,
         weights=request.weights or (ranking.targets if ranking else {info.targets[0].name: 1.0}),

@@ -16,6 +16,7 @@ from tui_influence.analysis.reliability_curve import reliability_curve
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.export.json import rank_json
+from tui_influence.influence.estimators import MAX_RIDGE_GROUPS
 from tui_influence.pruning.options import PruningRequest
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
@@ -34,7 +35,9 @@ def snapshot(tmp_path_factory) -> RunSnapshot:
 def test_the_run_decides_the_estimator_unless_one_is_requested(snapshot):
     without = replace(snapshot.info, prior=0)
     assert Question().about(snapshot.info).estimator == "informed"
-    assert Question().about(without).estimator == "difference"
+    assert Question().about(without).estimator == "ridge"
+    many = replace(without, source=replace(without.source, groups=[str(k) for k in range(MAX_RIDGE_GROUPS + 1)]))
+    assert Question().about(many).estimator == "difference"
     assert Question().about(snapshot.info, "ridge").estimator == "ridge"
 
 
@@ -44,7 +47,8 @@ def test_the_run_decides_the_estimator_unless_one_is_requested(snapshot):
         (None, True, ""),
         ("difference", True, "--estimator=difference "),
         (None, False, ""),
-        ("ridge", False, "--estimator=ridge "),
+        ("ridge", False, ""),
+        ("difference", False, "--estimator=difference "),
     ],
 )
 def test_a_command_names_the_estimator_where_it_is_not_the_default_of_the_run(snapshot, estimator, has_prior, option):
@@ -61,6 +65,15 @@ def test_probes_of_single_examples_leave_the_default_aside(snapshot):
     assert question.about_examples().command("run", "failures") == "tinfl failures -- run"
     ridge = Question().about(snapshot.info, "ridge").about_examples()
     assert ridge.command("run", "failures") == "tinfl failures --estimator=ridge -- run"
+
+
+def test_commands_about_single_examples_name_an_estimator_that_is_not_theirs(snapshot):
+    question = Question().about(replace(snapshot.info, prior=0), "ridge")
+    assert question.command("run", "subpops") == "tinfl subpops --estimator=ridge -- run"
+    assert question.command("run", "show") == "tinfl show -- run"
+    of_examples = Question().about(replace(snapshot.info, prior=0)).about_examples()
+    assert of_examples.command("run", "subpops") == "tinfl subpops -- run"
+    assert of_examples.command("run", "show") == "tinfl show --estimator=difference -- run"
 
 
 def test_every_question_starts_from_the_prior(snapshot):

@@ -312,7 +312,7 @@ def test_a_pruning_does_not_go_on_with_another_question(tmp_path, sweep, other, 
 def test_where_nothing_is_said_a_pruning_is_as_the_sweep_suggests(sweep):
     pruning, config = outline(sweep)
     assert sorted({arm.k for arm in pruning.arms if arm.kind is ArmKind.LOWEST}) == list(default_drop_counts(GROUPS))
-    assert (pruning.ranking.targets, pruning.ranking.estimator) == ({"digits": 1.0}, "difference")
+    assert (pruning.ranking.targets, pruning.ranking.estimator) == ({"digits": 1.0}, "ridge")
     assert pruning.ranking.output == "margin"
     assert pruning.stages == Stages(5, BASELINES, 0.01, 20)
     assert {len(arm.rows) for arm in pruning.arms} == {5}

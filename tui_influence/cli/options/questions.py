@@ -34,7 +34,7 @@ from tui_influence.cli.options.shared import (
     TargetClass,
     Theme,
 )
-from tui_influence.influence.estimators import DEFAULT_ESTIMATOR
+from tui_influence.influence.estimators import PLAIN_ESTIMATOR
 from tui_influence.store.run_info import RunInfo
 
 
@@ -132,7 +132,7 @@ class SubpopsOptions:
     ] = None
     target_class: TargetClass = None
     target: Target = None
-    estimator: ExampleEstimator = DEFAULT_ESTIMATOR
+    estimator: ExampleEstimator = PLAIN_ESTIMATOR
     output_kind: OutputKind = "margin"
     split: Split = "estimate"
     top: Annotated[
@@ -169,7 +169,7 @@ class SubpopsOptions:
 class FailuresOptions(QuestionOptions):
     """Find the examples that most models predict wrongly, and the source classes that cause it."""
 
-    estimator: ExampleEstimator = DEFAULT_ESTIMATOR
+    estimator: ExampleEstimator = PLAIN_ESTIMATOR
     below: Annotated[
         float | None,
         typer.Option(metavar="NATS", help="Also list examples with a mean margin below NATS; default: failures only."),

@@ -8,7 +8,13 @@ import typer
 
 from tui_influence.analysis.question import Question
 from tui_influence.cli.completion import complete_results, complete_target, complete_target_class
-from tui_influence.influence.estimators import DEFAULT_ESTIMATOR, ESTIMATORS, PRIOR_ESTIMATOR
+from tui_influence.influence.estimators import (
+    DEFAULT_ESTIMATOR,
+    ESTIMATORS,
+    MAX_RIDGE_GROUPS,
+    PLAIN_ESTIMATOR,
+    PRIOR_ESTIMATOR,
+)
 from tui_influence.store.run_info import RunInfo
 
 # Not `readable`: reading a path reports in one line why it failed, with an exit code for it.
@@ -64,7 +70,10 @@ if TYPE_CHECKING:
 else:  # typer reads the choices from the type, and mypy reads no table
     EstimatorName = Literal[tuple(ESTIMATORS)]
 ESTIMATOR_HELP = "; ".join(f"{estimator.name}: {estimator.description}" for estimator in ESTIMATORS.values())
-ESTIMATOR_DEFAULT_HELP = f"default: {PRIOR_ESTIMATOR} where the run has prior networks, else {DEFAULT_ESTIMATOR}"
+ESTIMATOR_DEFAULT_HELP = (
+    f"default: {PRIOR_ESTIMATOR} where the run has prior networks, else {DEFAULT_ESTIMATOR}, "
+    f"or {PLAIN_ESTIMATOR} of more than {MAX_RIDGE_GROUPS:,} groups"
+)
 ExampleEstimator = Annotated[EstimatorName, typer.Option(help=f"Estimator of influences. {ESTIMATOR_HELP}.")]
 Estimator = Annotated[
     EstimatorName | None,
