@@ -10,8 +10,9 @@ the sweep: a prior which says nothing gets slopes near zero. With X = U diag(s) 
     slopes     generalised least squares over all classes, b = (Σ_c W_cᵀ D_c W_c)⁻¹ Σ_c W_cᵀ D_c z_c, with D_c the
                posterior mean of λ / (s² + λ) over the noise variance. They are tied: each is N(mean, mean²/4) around
                their mean, so that few models fit one slope and many fit all.
-    λ          is integrated over, for each output by itself, as in `ridge`: h, the share of variance that u explains,
-               is uniform on (0, 1), and λ = T (1 - h) / h, T = trace(XᵀX) / N.
+    λ          is integrated over for each output, as in `ridge`: λ = T (1 - h) / h, T = trace(XᵀX) / N, h the share of
+               variance that u explains. One class says little of its h, so all share what they say: the prior of an
+               output's log odds of h is what they have in common with a uniform h, with a spread; or it is unlike all.
     influence  Z b + V E[s / (s² + λ)] r,  r = z - W b
     variance   E[Q/N (XᵀX + λ)⁻¹] + Var_λ of the estimate + (Z - V F W) Cov(b) (Z - V F W)ᵀ: the uncertainty of u,
                of λ and of the slopes, with Q = Σ d r² + the rest of y², F = E[s / (s² + λ)]
@@ -21,7 +22,7 @@ covariates of hierarchical linear models (Lindley & Smith 1972), with the integr
 ridge. The reference implementation in the tests does the same with dense matrices.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ from tui_influence.influence.types import Estimate
 
 COLUMN_BLOCK = 1024
 _MAX_ITERATIONS, _TOLERANCE = 50, 1e-6
+_SPREAD_OF_LOG_ODDS, _UNLIKE = 0.5, 0.2
+"""Standard deviation of the log odds of h between outputs that are alike, and the share of those that are not."""
 _TIE = 0.5
 """Standard deviation of the slopes around their mean, in units of the mean."""
 
@@ -106,6 +109,7 @@ class _Regression:
         grid: of penalties.
         covariates: (K', C, p).
         rotated_covariates: (r, C, p) W.
+        log_share_prior: (L,) log prior of λ that the outputs on all classes give.
         slopes: (p,) b.
         slope_root: (p, p) A with A Aᵀ = Cov(b).
     """
@@ -114,6 +118,7 @@ class _Regression:
     grid: Grid
     covariates: NDArray[np.float64]
     rotated_covariates: NDArray[np.float64]
+    log_share_prior: NDArray[np.float64]
     slopes: NDArray[np.float64]
     slope_root: NDArray[np.float64]
 
@@ -126,8 +131,8 @@ class _Regression:
         rotated = root[:, None, None] * np.einsum("kr,kcp->rcp", factors.vectors, covariates)
         present = np.isfinite(prior.class_outputs).all(axis=0)
         centred = factors.strata.centred(prior.class_outputs[:, present].astype(factors.design.dtype))
-        slopes, precision = _fit_slopes(factors, grid, rotated[:, present], centred)
-        return cls(factors, grid, covariates, rotated, slopes, _root_of_inverse(precision))
+        slopes, precision, log_prior = _fit_slopes(factors, grid, rotated[:, present], centred)
+        return cls(factors, grid, covariates, rotated, log_prior, slopes, _root_of_inverse(precision))
 
     def fit(self, centred: Floats, shares: NDArray[np.float64]) -> _Fit:
         """Estimate the influences on outputs (m, n), centred within strata; (n, C) shares of the classes."""
@@ -136,7 +141,7 @@ class _Regression:
         rotated = factors.rotate(centred).astype(np.float64)
         outside = power_outside(factors, centred, rotated)
         residual = rotated - (self.rotated_covariates @ self.slopes) @ shares.T
-        evidence = Evidence.of_rotated(factors, grid, residual, outside)
+        evidence = _with_share_prior(grid, Evidence.of_rotated(factors, grid, residual, outside), self.log_share_prior)
         filters = (1 - grid.remains) / root.T  # (L, r): s / (s² + λ)
         mean = filters.T @ evidence.weight
         from_prior = (self.covariates @ self.slopes) @ shares.T
@@ -183,8 +188,8 @@ class _Regression:
 
 def _fit_slopes(
     factors: Factors, grid: Grid, covariates: NDArray[np.float64], centred: Floats
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the slopes (p,) of rotated covariates (r, C, p) for outputs (m, C), and their precision (p, p).
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return slopes (p,) of rotated covariates (r, C, p) for outputs (m, C), their precision (p, p), prior of λ (L,).
 
     The penalties depend on the slopes, through the residuals, and the slopes on the penalties: both are repeated until
     the slopes no longer change.
@@ -194,8 +199,11 @@ def _fit_slopes(
     outside = power_outside(factors, centred, rotated)
     slopes = np.zeros(count)
     precision = np.eye(count)
+    log_prior = grid.log_share_prior
     for _ in range(_MAX_ITERATIONS):
         evidence = Evidence.of_rotated(factors, grid, rotated - covariates @ slopes, outside)
+        log_prior = _share_prior(grid, evidence, rotated - covariates @ slopes)
+        evidence = _with_share_prior(grid, evidence, log_prior)
         noise = np.maximum(evidence.spread / factors.rows, np.finfo(float).tiny)
         weight = grid.remains.T @ (evidence.weight / noise)  # (r, C)
         precision = np.einsum("rcp,rc,rcq->pq", covariates, weight, covariates, optimize=True)
@@ -207,7 +215,36 @@ def _fit_slopes(
         slopes = new
         if has_converged:
             break
-    return slopes, precision
+    return slopes, precision, log_prior
+
+
+def _share_prior(grid: Grid, evidence: Evidence, residual: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the log prior of λ for one output that those on all classes give, (L,).
+
+    Classes whose residuals (r, C) are alike count as fewer: by the participation ratio of their correlations, less the
+    one that the prior is for. Around what they have in common the log odds of h are normal, unless the output is unlike
+    all: then h is uniform.
+    """
+    count = residual.shape[1]
+    if not count:
+        return grid.log_share_prior
+    unit = residual / np.maximum(np.sqrt((residual**2).sum(axis=0)), np.finfo(float).tiny)
+    others = count**2 / ((unit.T @ unit) ** 2).sum() - 1
+    log_likelihood = np.log(np.maximum(evidence.weight, np.finfo(float).tiny)) - grid.log_share_prior[:, None]
+    log_common = grid.log_share_prior + max(others, 0.0) * log_likelihood.mean(axis=1)
+    log_odds = -np.log(grid.penalties)
+    kernel = np.exp(-0.5 * ((log_odds[:, None] - log_odds) / _SPREAD_OF_LOG_ODDS) ** 2)
+    common = kernel @ np.exp(log_common - log_common.max())
+    alone = np.exp(grid.log_share_prior)
+    mixture = (1 - _UNLIKE) * common / common.sum() + _UNLIKE * alone / alone.sum()
+    return np.asarray(np.log(np.maximum(mixture, np.finfo(float).tiny)))
+
+
+def _with_share_prior(grid: Grid, evidence: Evidence, log_prior: NDArray[np.float64]) -> Evidence:
+    """Return the evidence with another prior of λ, (L,)."""
+    log_weight = np.log(np.maximum(evidence.weight, np.finfo(float).tiny)) + (log_prior - grid.log_share_prior)[:, None]
+    weight = np.exp(log_weight - log_weight.max(axis=0))
+    return replace(evidence, weight=weight / weight.sum(axis=0))
 
 
 def _root_of_inverse(precision: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -142,18 +142,36 @@ def slow_informed(masks, outputs, clusters, prior, points=40, iterations=200):
     inverses = [np.linalg.inv(np.eye(rows) + x @ x.T / penalty) for penalty in penalties]
     determinants = np.array([np.linalg.slogdet(inverse)[1] for inverse in inverses])
 
-    def posterior(residual):
+    uniform = np.log(share * (1 - share))
+    left, values, _ = np.linalg.svd(x)
+    left = left[:, : np.sum(values > 1e-6 * values[0])]
+
+    def likelihood(residual):
         spread = np.array([residual @ inverse @ residual for inverse in inverses])
-        log = np.log(share * (1 - share)) + determinants / 2 - rows / 2 * np.log(spread)
-        weight = np.exp(log - log.max())
+        return determinants / 2 - rows / 2 * np.log(spread), spread
+
+    def posterior(residual, log_prior):
+        log, spread = likelihood(residual)
+        weight = np.exp(log_prior + log - (log_prior + log).max())
         return weight / weight.sum(), spread
+
+    def share_prior(residuals):
+        """What the classes have in common, spread out in log odds, or nothing."""
+        unit = left.T @ residuals / np.linalg.norm(left.T @ residuals, axis=0)
+        alike = unit.T @ unit
+        others = len(alike) ** 2 / (alike**2).sum() - 1
+        common = uniform + others * np.mean([likelihood(one)[0] for one in residuals.T], axis=0)
+        log_odds = np.log(share / (1 - share))
+        spread_out = [np.exp(-2 * (log_odds - one) ** 2) @ np.exp(common - common.max()) for one in log_odds]
+        return np.log(0.8 * np.array(spread_out) / np.sum(spread_out) + 0.2 * np.exp(uniform) / np.exp(uniform).sum())
 
     b = np.zeros(slopes_of)
     for _ in range(iterations):
         precision, right = np.zeros((slopes_of, slopes_of)), np.zeros(slopes_of)
+        log_prior = share_prior(np.stack([by_class[:, c] - x @ z[:, c] @ b for c in range(by_class.shape[1])], axis=1))
         for c in range(by_class.shape[1]):
             xz = x @ z[:, c]
-            weight, spread = posterior(by_class[:, c] - xz @ b)
+            weight, spread = posterior(by_class[:, c] - xz @ b, log_prior)
             inner = sum(w / (q / rows) * inverse for w, q, inverse in zip(weight, spread, inverses, strict=True))
             precision += xz.T @ inner @ xz
             right += xz.T @ inner @ by_class[:, c]
@@ -167,7 +185,7 @@ def slow_informed(masks, outputs, clusters, prior, points=40, iterations=200):
     for j in range(y.shape[1]):
         zj = np.tensordot(z, prior.shares[j], (1, 0))
         residual = y[:, j] - x @ zj @ b
-        weight, spread = posterior(residual)
+        weight, spread = posterior(residual, log_prior)
         solvers = [np.linalg.solve(x.T @ x + penalty * np.eye(groups), x.T) for penalty in penalties]
         estimates = np.array([solver @ residual for solver in solvers])
         mean = weight @ estimates

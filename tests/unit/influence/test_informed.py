@@ -8,7 +8,7 @@ from slow_reference import slow_informed
 
 from tui_influence.errors import ConfigError
 from tui_influence.influence.estimate import interval
-from tui_influence.influence.estimators import available_estimators, default_estimator, find_estimator
+from tui_influence.influence.estimators import MAX_RIDGE_GROUPS, available_estimators, default_estimator, find_estimator
 from tui_influence.influence.informed import informed
 from tui_influence.influence.prior import OutputPrior, class_prior, covariates
 from tui_influence.influence.ridge import ridge
@@ -88,6 +88,42 @@ def test_the_intervals_cover_the_truth_also_where_people_look(design, noise):
         extremes.append(np.take_along_axis(covered, np.concatenate([order[:3], order[-3:]]), axis=0))
     assert 0.92 < np.mean(all_rows) < 0.98
     assert 0.92 < np.mean(extremes) < 0.985
+
+
+def test_what_a_good_prior_leaves_over_is_judged_by_all_classes_together(monkeypatch):
+    """One class alone hardly tells how much is left: its intervals are too long, and its estimates follow the noise."""
+
+    def coverage_length_and_correlation() -> tuple[float, float, float]:
+        figures = []
+        for seed in range(8):
+            sweep = simulate("fixed", 96, 36, 6, seed=seed)
+            estimate = informed(sweep.masks, sweep.outputs, sweep.clusters, prior=prior_of(sweep, 0.7, seed))
+            low, high = interval(estimate.influence, estimate.se, estimate.df)
+            covers = ((low < sweep.truth) & (sweep.truth < high)).mean()
+            figures.append((covers, (high - low).mean(), correlation(estimate, sweep.truth)))
+        return tuple(np.mean(figures, axis=0))
+
+    covered, length, close = coverage_length_and_correlation()
+    monkeypatch.setattr("tui_influence.influence.informed._UNLIKE", 1.0)
+    _, length_alone, close_alone = coverage_length_and_correlation()
+    assert covered > 0.95
+    assert length < 0.85 * length_alone
+    assert 1 - close < 0.8 * (1 - close_alone)
+
+
+def test_a_class_unlike_the_others_is_judged_by_itself():
+    """Groups have effects on four classes, and on a fifth none."""
+    effects = np.random.default_rng(0).standard_normal((K, C))
+    effects[:, 4] = 0
+    sweep = simulate("balanced", 256, K, C, seed=0, effects=effects, noise=0.5)
+    outputs = sweep.outputs.copy()
+    outputs[:, 4] = np.random.default_rng(1).standard_normal(256)
+    useless = np.random.default_rng(2).standard_normal((2, 4, K, C))
+    prior = OutputPrior(covariates(*useless), outputs, np.eye(C))
+    together = informed(sweep.masks, outputs, sweep.clusters, prior=prior)
+    alone = ridge(sweep.masks, outputs[:, 4], sweep.clusters)
+    assert together.influence[:, 4].std() < 1.5 * max(alone.influence.std(), alone.se.mean())
+    assert together.influence[:, :4].std() > 0.9 * effects[:, :4].std()
 
 
 def test_a_prior_that_says_nothing_of_an_output_leaves_it_to_the_models():
@@ -189,7 +225,9 @@ def test_shares_are_those_of_the_examples():
 def test_without_prior_networks_it_is_not_offered_and_gives_the_reason():
     assert "informed" not in available_estimators(has_prior=False)
     assert "informed" in available_estimators(has_prior=True)
-    assert default_estimator(has_prior=True) == "informed"
+    assert default_estimator(has_prior=True, groups=MAX_RIDGE_GROUPS + 1) == "informed"
+    assert default_estimator(has_prior=False, groups=MAX_RIDGE_GROUPS) == "ridge"
+    assert default_estimator(has_prior=False, groups=MAX_RIDGE_GROUPS + 1) == "difference"
     sweep = simulate("bernoulli", 10, K, C, seed=0)
     with pytest.raises(ConfigError, match="needs prior networks"):
         find_estimator("informed").estimate(sweep.masks, sweep.outputs)
