@@ -14,7 +14,7 @@ from tui_influence import __version__
 from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
 from tui_influence.influence.types import LDS, ComparedGroup, LDSCeiling, RankedGroup, Reliability, ReliabilityForecast
 from tui_influence.render.numbers import finite
-from tui_influence.render.ranking import first, meaning, verdict
+from tui_influence.render.ranking import first, meaning, selection, verdict
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -53,6 +53,7 @@ def rank_document(report: RankReport, top: int | None = None) -> dict[str, Any]:
         "noise": report.is_noise(),
         "meaning": _text(meaning(report)),
         "verdict": _text(verdict(report)),
+        "selection": _text(selection(report)),
         "config_hash": _text(report.config_hash),
         "version": __version__,
     }

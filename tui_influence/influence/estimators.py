@@ -36,6 +36,8 @@ class Estimator:
         is_linear: the influence on a sum of outputs is the sum of the influences on each.
         needs_prior: its function takes `prior`; it is for runs with prior networks.
         needs_penalty: its function takes `penalty`; its halves share the one that all models lead to.
+        extremes_coverage: in words, how many 95% intervals of the three highest and lowest of a ranking hold the truth
+            in simulations (`benchmarks/bench_coverage.py`).
         halves: function of its module that estimates both halves of all splits at once, `(masks (m, K), outputs (m,),
             clusters, in_first (splits, m), penalty) -> two (K, splits)`. Empty: its function is called for each half.
     """
@@ -43,6 +45,7 @@ class Estimator:
     name: str
     description: str
     meaning: str
+    extremes_coverage: str = "fewer"
     supports_only: bool = False
     is_linear: bool = False
     needs_prior: bool = False
@@ -109,6 +112,7 @@ ESTIMATORS = {
             "difference",
             description="mean output with the group minus without it",
             meaning="{quantity} of {examples} over models trained with the {noun} minus over models trained without it",
+            extremes_coverage="40 to 90%",
             supports_only=True,
             is_linear=True,
             halves="difference_halves",
@@ -120,6 +124,7 @@ ESTIMATORS = {
                 "change of the {quantity} of {examples} when the {noun} joins the training set, "
                 "by ridge regression on all {nouns} at once"
             ),
+            extremes_coverage="about 90%, or 30 to 75% where few matter,",
             needs_penalty=True,
             halves="ridge_halves",
         ),
@@ -130,6 +135,7 @@ ESTIMATORS = {
                 "change of the {quantity} of {examples} when the {noun} joins the training set, "
                 "by regression on all {nouns} at once, shrunk towards what networks trained on all {nouns} say"
             ),
+            extremes_coverage="about 95%, or 35 to 95% where few matter,",
             needs_prior=True,
         ),
     )

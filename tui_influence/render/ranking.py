@@ -151,6 +151,15 @@ def verdict(report: AnyReport) -> str:
     return " ".join(parts)
 
 
+def selection(report: RankReport) -> str:
+    """Return how often the intervals of the rows that are looked at first hold, in one sentence."""
+    extremes = find_estimator(report.ranking.estimator).extremes_coverage
+    return (
+        f"Intervals hold in 95% of cases for a {report.noun} chosen beforehand; "
+        f"of the 3 highest and lowest of a ranking {extremes} do."
+    )
+
+
 def _prior(report: RankReport) -> list[str]:
     share = report.ranking.prior_share
     if share is None or not isfinite(share):

@@ -28,6 +28,7 @@ from tui_influence.render.ranking import (
     first,
     meaning,
     scope,
+    selection,
     short_name,
     trust,
     unit,
@@ -245,6 +246,8 @@ def _above(title: str, report: RankReport, warnings: Sequence[Text], style: Styl
 
 def _below(report: AnyReport, ranking: RankReport, style: Style, width: int) -> list[Text]:
     sentences = [f"Influence: {meaning(report)}.", verdict(report)]
+    if isinstance(report, RankReport):
+        sentences.append(selection(report))
     key = packed(signs_explained(ranking, style), style, width)
     return [Text(), *key, *(paragraph(text, style) for text in sentences)]
 

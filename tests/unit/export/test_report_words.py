@@ -1,14 +1,16 @@
 """The sentences that go with every ranking."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from tests.unit.export.reports import GOOD, NOISE, alphabet_report, few_models_report, noise_report
+from tui_influence.export.json import rank_json
 from tui_influence.influence.estimators import ESTIMATORS
 from tui_influence.influence.types import LDS, OutputKind, Reliability, ReliabilityForecast
 from tui_influence.render.numbers import with_interval
-from tui_influence.render.ranking import meaning, unit, verdict
+from tui_influence.render.ranking import meaning, selection, unit, verdict
 
 
 def test_verdict_gives_reliability_lds_and_forecast_with_intervals():
@@ -17,6 +19,14 @@ def test_verdict_gives_reliability_lds_and_forecast_with_intervals():
     assert "LDS 0.41 [0.28, 0.53] of 0.50 [0.36, 0.62]: " in sentences
     assert "over 40 held-out models of 20 masks, and the most that any prediction can reach." in sentences
     assert "about 366 models in all (239 to 568); there are 200" in sentences
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_intervals_say_what_they_hold_for(estimator):
+    report = alphabet_report()
+    report = replace(report, ranking=replace(report.ranking, estimator=estimator))
+    assert f"lowest of a ranking {ESTIMATORS[estimator].extremes_coverage} do" in selection(report)
+    assert json.loads(rank_json(report))["selection"] == selection(report)
 
 
 def test_verdict_of_noise_promises_no_number_of_models():
