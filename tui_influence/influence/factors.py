@@ -95,13 +95,25 @@ def factorise(masks: Mask, clusters: NDArray[Any] | None, dtype: np.dtype[Any]) 
     return Factors(strata, varies, design, squares, vectors, rows, unseen, relative)
 
 
-def gram(masks: Mask, strata: Strata) -> NDArray[np.float64]:
-    """Return XᵀX of the masks (m, K) centred within strata: (K, K), exact counts less the strata's means."""
+def joint_counts(masks: Mask) -> NDArray[np.float64]:
+    """Return the number of models (m, K) that have both groups, of each two: (K, K), exact."""
+    design: Floats = masks.astype(np.float32 if masks.shape[0] < _EXACT_IN_FLOAT32 else np.float64)
+    counts: NDArray[np.float64] = (design.T @ design).astype(np.float64)
+    return counts
+
+
+def gram(masks: Mask, strata: Strata, counts: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Return XᵀX of the masks (m, K) centred within strata: (K, K), exact counts less the strata's means.
+
+    Args:
+        masks: (m, K).
+        strata: of the m models.
+        counts: the `joint_counts` of the masks, if they are known; they are overwritten.
+    """
     single = np.dtype(np.float32 if masks.shape[0] < _EXACT_IN_FLOAT32 else np.float64)
     double = np.dtype(np.float64)
-    design: Floats = masks.astype(single)
-    product: NDArray[np.float64] = (design.T @ design).astype(np.float64)
-    sums: Floats = strata.sums(design)
+    product = joint_counts(masks) if counts is None else counts
+    sums: Floats = strata.sums(masks.astype(single))
     for size in np.unique(strata.sizes):
         stratum_sums: Floats = sums[strata.sizes == size]
         stratum_sums = stratum_sums.astype(single if size * masks.shape[0] < _EXACT_IN_FLOAT32 else double)

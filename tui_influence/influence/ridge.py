@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.influence.estimate import group_counts, same_size_masks
-from tui_influence.influence.factors import Factors, factorise, gram, product_dtype
+from tui_influence.influence.factors import Factors, factorise, gram, joint_counts, product_dtype
 from tui_influence.influence.outputs import Floats, Mask, OutputMatrix, as_matrix
 from tui_influence.influence.shrinkage import Evidence, Grid
 from tui_influence.influence.strata import seed_strata
@@ -88,7 +88,11 @@ def ridge(
 
 
 def ridge_coefficients(
-    masks: Mask, outputs: NDArray[np.float64], clusters: NDArray[Any] | None, penalty: float
+    masks: Mask,
+    outputs: NDArray[np.float64],
+    clusters: NDArray[Any] | None,
+    penalty: float,
+    counts: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return influences for a given penalty and one output, without the factorisation, in a fraction of `ridge`'s time.
 
@@ -97,6 +101,7 @@ def ridge_coefficients(
         outputs: (m,) float64.
         clusters: (m,) int or None.
         penalty: λ > 0.
+        counts: (K, K) `joint_counts` of the masks, if they are known; they are overwritten.
 
     Returns:
         (K,), equal to `ridge(...).influence[:, 0]` but 0 where a group does not vary.
@@ -105,7 +110,7 @@ def ridge_coefficients(
     strata = seed_strata(clusters, m)
     centred = strata.centred(outputs[:, None])
     if groups <= m:
-        product = gram(masks, strata)
+        product = gram(masks, strata, counts)
         product[np.diag_indices(groups)] += penalty
         dtype = np.dtype(np.float32 if m * groups > _CHEAP_DOUBLE else np.float64)
         right: Floats = masks.astype(dtype).T @ centred.astype(dtype)
@@ -126,10 +131,14 @@ def ridge_halves(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return ridge coefficients in both halves of every split, each (K, splits)."""
     result: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = ([], [])
+    is_wide = 2 * masks.shape[1] > masks.shape[0]
+    of_all = None if is_wide else joint_counts(masks)
     for split in in_first:
-        for half, estimates in zip((split, ~split), result, strict=True):
+        of_first = None if of_all is None else joint_counts(masks[split])
+        of_second = None if of_all is None or of_first is None else of_all - of_first
+        for half, counts, estimates in zip((split, ~split), (of_first, of_second), result, strict=True):
             seeds = None if clusters is None else clusters[half]
-            estimates.append(ridge_coefficients(masks[half], outputs[half], seeds, penalty))
+            estimates.append(ridge_coefficients(masks[half], outputs[half], seeds, penalty, counts))
     return np.stack(result[0], axis=1), np.stack(result[1], axis=1)
 
 
