@@ -124,7 +124,7 @@ ESTIMATORS = {
                 "change of the {quantity} of {examples} when the {noun} joins the training set, "
                 "by ridge regression on all {nouns} at once"
             ),
-            extremes_coverage="about 90%, or 30 to 75% where few matter,",
+            extremes_coverage="about 90%, or 30 to 90% where few matter,",
             needs_penalty=True,
             halves="ridge_halves",
         ),
@@ -135,7 +135,7 @@ ESTIMATORS = {
                 "change of the {quantity} of {examples} when the {noun} joins the training set, "
                 "by regression on all {nouns} at once, shrunk towards what networks trained on all {nouns} say"
             ),
-            extremes_coverage="about 95%, or 35 to 95% where few matter,",
+            extremes_coverage="about 95%, or 30 to 95% where few matter,",
             needs_prior=True,
         ),
     )
