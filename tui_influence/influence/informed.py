@@ -8,11 +8,12 @@ Z_c (K, p) are the covariates of the groups (see `prior`), b their slopes, share
 the sweep: a prior which says nothing gets slopes near zero. With X = U diag(s) Vᵀ, z = Uᵀy, W_c = diag(s) Vᵀ Z_c:
 
     slopes     generalised least squares over all classes, b = (Σ_c W_cᵀ D_c W_c)⁻¹ Σ_c W_cᵀ D_c z_c, with D_c the
-               posterior mean of λ / (s² + λ) over the noise variance. They are tied: each is N(mean, mean²/4) around
+               posterior mean of λ / (s² + λ) over the noise variance. They are tied: each is N(mean, mean²/16) around
                their mean, so that few models fit one slope and many fit all.
     λ          is integrated over for each output, as in `ridge`: λ = T (1 - h) / h, T = trace(XᵀX) / N, h the share of
                variance that u explains. One class says little of its h, so all share what they say: the prior of an
                output's log odds of h is what they have in common with a uniform h, with a spread; or it is unlike all.
+               An output that is a mean over classes goes by itself.
     influence  Z b + V E[s / (s² + λ)] r,  r = z - W b
     variance   E[Q/N (XᵀX + λ)⁻¹] + Var_λ of the estimate + (Z - V F W) Cov(b) (Z - V F W)ᵀ: the uncertainty of u,
                of λ and of the slopes, with Q = Σ d r² + the rest of y², F = E[s / (s² + λ)]
@@ -39,7 +40,7 @@ COLUMN_BLOCK = 1024
 _MAX_ITERATIONS, _TOLERANCE = 50, 1e-6
 _SPREAD_OF_LOG_ODDS, _UNLIKE = 0.5, 0.2
 """Standard deviation of the log odds of h between outputs that are alike, and the share of those that are not."""
-_TIE = 0.5
+_TIE = 0.25
 """Standard deviation of the slopes around their mean, in units of the mean."""
 
 
@@ -141,7 +142,9 @@ class _Regression:
         rotated = factors.rotate(centred).astype(np.float64)
         outside = power_outside(factors, centred, rotated)
         residual = rotated - (self.rotated_covariates @ self.slopes) @ shares.T
-        evidence = _with_share_prior(grid, Evidence.of_rotated(factors, grid, residual, outside), self.log_share_prior)
+        is_of_class = np.count_nonzero(shares, axis=1) == 1  # a mean over classes averages out what they do not share
+        log_prior = np.where(is_of_class, self.log_share_prior[:, None], grid.log_share_prior[:, None])
+        evidence = _with_share_prior(grid, Evidence.of_rotated(factors, grid, residual, outside), log_prior)
         filters = (1 - grid.remains) / root.T  # (L, r): s / (s² + λ)
         mean = filters.T @ evidence.weight
         from_prior = (self.covariates @ self.slopes) @ shares.T
@@ -203,7 +206,7 @@ def _fit_slopes(
     for _ in range(_MAX_ITERATIONS):
         evidence = Evidence.of_rotated(factors, grid, rotated - covariates @ slopes, outside)
         log_prior = _share_prior(grid, evidence, rotated - covariates @ slopes)
-        evidence = _with_share_prior(grid, evidence, log_prior)
+        evidence = _with_share_prior(grid, evidence, log_prior[:, None])
         noise = np.maximum(evidence.spread / factors.rows, np.finfo(float).tiny)
         weight = grid.remains.T @ (evidence.weight / noise)  # (r, C)
         precision = np.einsum("rcp,rc,rcq->pq", covariates, weight, covariates, optimize=True)
@@ -241,8 +244,8 @@ def _share_prior(grid: Grid, evidence: Evidence, residual: NDArray[np.float64]) 
 
 
 def _with_share_prior(grid: Grid, evidence: Evidence, log_prior: NDArray[np.float64]) -> Evidence:
-    """Return the evidence with another prior of λ, (L,)."""
-    log_weight = np.log(np.maximum(evidence.weight, np.finfo(float).tiny)) + (log_prior - grid.log_share_prior)[:, None]
+    """Return the evidence with another log prior of λ, (L, n) or (L, 1)."""
+    log_weight = np.log(np.maximum(evidence.weight, np.finfo(float).tiny)) + log_prior - grid.log_share_prior[:, None]
     weight = np.exp(log_weight - log_weight.max(axis=0))
     return replace(evidence, weight=weight / weight.sum(axis=0))
 

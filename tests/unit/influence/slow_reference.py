@@ -177,7 +177,7 @@ def slow_informed(masks, outputs, clusters, prior, points=40, iterations=200):
             right += xz.T @ inner @ by_class[:, c]
         precision += (1e-8 * np.trace(precision) + 1e-12) * np.eye(slopes_of)
         if b.any():
-            precision += (np.eye(slopes_of) - 1 / slopes_of) / (0.5 * max(abs(b.mean()), 1e-9)) ** 2
+            precision += (np.eye(slopes_of) - 1 / slopes_of) / (0.25 * max(abs(b.mean()), 1e-9)) ** 2
         b = np.linalg.solve(precision, right)
     covariance = np.linalg.inv(precision)
     influence, se = np.empty((groups, y.shape[1])), np.empty((groups, y.shape[1]))
@@ -185,7 +185,7 @@ def slow_informed(masks, outputs, clusters, prior, points=40, iterations=200):
     for j in range(y.shape[1]):
         zj = np.tensordot(z, prior.shares[j], (1, 0))
         residual = y[:, j] - x @ zj @ b
-        weight, spread = posterior(residual, log_prior)
+        weight, spread = posterior(residual, log_prior if np.count_nonzero(prior.shares[j]) == 1 else uniform)
         solvers = [np.linalg.solve(x.T @ x + penalty * np.eye(groups), x.T) for penalty in penalties]
         estimates = np.array([solver @ residual for solver in solvers])
         mean = weight @ estimates
