@@ -203,7 +203,7 @@ async def test_where_nothing_fails_and_nothing_can_leak_it_says_so(zoo):
         await pilot.press("enter", "e", "slash", "m", "s")
         await pilot.pause()
         assert len(app.screen_stack) == 1
-        assert app.state.question.estimator == "difference"
+        assert app.state.question.estimator == "ridge"
 
 
 async def test_too_few_models_are_a_line_in_every_view(tmp_path):

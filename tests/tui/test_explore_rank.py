@@ -143,7 +143,7 @@ async def test_the_exported_file_has_the_bytes_of_the_command_line(tmp_path):
         await ranked(app, pilot)
         asked = app.state.question
         assert (asked.target, asked.target_class, asked.estimator, asked.output_kind) == (
-            "letters", "x", "ridge", "probability")  # fmt: skip
+            "letters", "x", "difference", "probability")  # fmt: skip
         await pilot.press("slash", "2", "enter", "e")
         field = app.screen.query_one("Input")
         assert field.value == "small-letters-x.csv"
@@ -193,24 +193,25 @@ async def test_another_method_changes_the_numbers_and_says_which(tmp_path):
         first = app.state.ranking.value.report.ranking.rows[0].influence
         await pilot.press("m")
         await ranked(app, pilot)
-        assert "margin, ridge" in screen_text(app)
+        assert "margin, difference" in screen_text(app)
         assert app.state.ranking.value.report.ranking.rows[0].influence != first
-        assert "regression" in screen_text(app)  # the detail pane says what it means
+        assert "minus over" in words(app)  # the detail pane says what it means
 
 
 async def test_the_detail_is_there_as_soon_as_there_is_room(tmp_path):
     make_run(tmp_path / "run")
     async with exploring(tmp_path / "run") as (app, pilot):
         await opened(app, pilot)
-        assert "minus over" not in words(app)
+        assert "by ridge regression" not in words(app)
         await pilot.resize_terminal(140, 40)
-        await until(pilot, lambda: "minus over" in words(app))
+        await until(pilot, lambda: "by ridge regression" in words(app))
 
 
 async def test_a_ranking_of_noise_says_so(tmp_path):
     make_run(tmp_path / "run")
     async with exploring(tmp_path / "run") as (app, pilot):
         await opened(app, pilot)
+        await pilot.press("m")
         await until(pilot, lambda: "NOISE, not a result" in screen_text(app))
 
 

@@ -4,7 +4,7 @@ Two questions that differ only in target and class can be compared: the second i
 """
 
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tui_influence.influence.estimators import PLAIN_ESTIMATOR, default_estimator
@@ -26,6 +26,7 @@ class Question:
         estimator: a name in `ESTIMATORS`.
         output_kind: `margin`, `probability` or `correct`.
         default_estimator: name of the estimator that a command uses for the run if none is requested.
+        is_requested: the user chose the estimator, be it the default one.
     """
 
     target: str | None = None
@@ -35,11 +36,14 @@ class Question:
     estimator: str = PLAIN_ESTIMATOR
     output_kind: str = "margin"
     default_estimator: str = PLAIN_ESTIMATOR
+    is_requested: bool = field(default=False, compare=False)
 
     def about(self, info: RunInfo, estimator: str | None = None) -> "Question":
         """Return the question about a run, by an estimator or, for None, by the run's default one."""
         default = default_estimator(has_prior=info.prior > 0, groups=len(info.source.groups))
-        return replace(self, estimator=estimator or default, default_estimator=default)
+        return replace(
+            self, estimator=estimator or default, default_estimator=default, is_requested=estimator is not None
+        )
 
     def about_examples(self) -> "Question":
         """Return the question for a probe of single examples: by the estimator that was requested, else `difference`.
@@ -48,7 +52,8 @@ class Question:
         finds fewer of the influences that an example has for itself; and a probe looks at single influences, not at
         the order of all, which is what a regression improves.
         """
-        estimator = PLAIN_ESTIMATOR if self.estimator == self.default_estimator else self.estimator
+        is_default = self.estimator == self.default_estimator and not self.is_requested
+        estimator = PLAIN_ESTIMATOR if is_default else self.estimator
         return replace(self, estimator=estimator)
 
     def compared_with(self, target: str | None, target_class: str | None) -> "Question":

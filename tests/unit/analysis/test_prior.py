@@ -71,6 +71,7 @@ def test_commands_about_single_examples_name_an_estimator_that_is_not_theirs(sna
     question = Question().about(replace(snapshot.info, prior=0), "ridge")
     assert question.command("run", "subpops") == "tinfl subpops --estimator=ridge -- run"
     assert question.command("run", "show") == "tinfl show -- run"
+    assert question.about_examples().estimator == "ridge"  # requested, though it is the default
     of_examples = Question().about(replace(snapshot.info, prior=0)).about_examples()
     assert of_examples.command("run", "subpops") == "tinfl subpops -- run"
     assert of_examples.command("run", "show") == "tinfl show --estimator=difference -- run"

@@ -190,7 +190,12 @@ class QueryScreen(ModeScreen):
     def action_estimator(self) -> None:
         """Estimate by the next method that fits the run."""
         names = available_estimators(has_prior=self.info().prior > 0)
-        self.ask(replace(self.state.question, estimator=_next(names, self.state.question.estimator)))
+        estimator = _next(names, self.estimator_in_use())
+        self.ask(replace(self.state.question, estimator=estimator, is_requested=True))
+
+    def estimator_in_use(self) -> str:
+        """Return the name of the estimator behind what is on the screen."""
+        return self.state.question.estimator
 
     def action_output(self) -> None:
         """Ask for the next output kind."""

@@ -144,6 +144,10 @@ class ProbeScreen(QueryScreen):
         self.state.probe.turn()
         self.changed()
 
+    def estimator_in_use(self) -> str:
+        """Return the name of the estimator of single examples."""
+        return self.state.question.about_examples().estimator
+
     def action_driver(self) -> None:
         """Choose a source group to show the images that it drives, or none."""
         groups = self.info().source.groups
