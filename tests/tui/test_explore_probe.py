@@ -82,7 +82,7 @@ async def test_failures_show_what_models_say_and_what_hurts_are_filtered_and_ope
         assert "bird, most often predicted car" in beside(app)
         await until(pilot, lambda: app.state.images.get(app.screen.query_one("#probe-test", ImageView)._key()))
 
-        await pilot.press("slash", *"q<0.05")
+        await pilot.press("slash", *"q<0.01")
         await until(pilot, lambda: [row.index for row in table._rows] == [FAILING[0]])
         assert "1 of 2 failures" in words(app)
         await pilot.press("escape", "s", "s")

@@ -155,9 +155,9 @@ async def test_the_exported_file_has_the_bytes_of_the_command_line(tmp_path):
     command = copied_file().read_text()
     assert (
         command
-        == f"tinfl rank --target=letters --class=x --estimator=ridge --output-kind=probability -- {tmp_path}/run"
+        == f"tinfl rank --target=letters --class=x --estimator=difference --output-kind=probability -- {tmp_path}/run"
     )
-    tinfl(*command.split()[1:3], "--class=x", "--estimator=ridge", "--output-kind=probability", tmp_path / "run",
+    tinfl(*command.split()[1:3], "--class=x", "--estimator=difference", "--output-kind=probability", tmp_path / "run",
           "--csv", tmp_path / "command.csv")  # fmt: skip
     assert (tmp_path / "app.csv").read_bytes() == (tmp_path / "command.csv").read_bytes()
 
@@ -202,9 +202,9 @@ async def test_the_detail_is_there_as_soon_as_there_is_room(tmp_path):
     make_run(tmp_path / "run")
     async with exploring(tmp_path / "run") as (app, pilot):
         await opened(app, pilot)
-        assert "by ridge regression" not in words(app)
+        assert "joins the training set" not in words(app)
         await pilot.resize_terminal(140, 40)
-        await until(pilot, lambda: "by ridge regression" in words(app))
+        await until(pilot, lambda: "joins the training set" in words(app))
 
 
 async def test_a_ranking_of_noise_says_so(tmp_path):
