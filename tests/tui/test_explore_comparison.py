@@ -102,7 +102,9 @@ async def test_export_and_command_are_those_of_the_command_line(root, tmp_path):
         await pilot.press("Y")
         await until(pilot, copied_file().exists)
     command = copied_file().read_text()
-    assert command == f"tinfl rank --class=x --compare-target=letters --compare-class=y --estimator=ridge -- {root}"
+    assert (
+        command == f"tinfl rank --class=x --compare-target=letters --compare-class=y --estimator=difference -- {root}"
+    )
     said = run(*command.split()[1:-2], "--csv", tmp_path / "command.csv", root)
     assert said.code == 0, said.err
     assert (tmp_path / "app.csv").read_bytes() == (tmp_path / "command.csv").read_bytes()

@@ -51,7 +51,7 @@ async def test_a_sweep_without_a_pruning_shows_what_would_be_retrained_and_write
         said = words(app)
     for part in ("main: a new pruning", "2, 5, 10, 15 (usual)", "65 retrainings of 13 arms",
                  "then the baselines", "300 at most", "5 of each arm, up to 20",
-                 "digits, margin, difference, 60 models", "at the sweep's rate",
+                 "digits, margin, ridge, 60 models", "at the sweep's rate",
                  "forecast gain of dropping the lowest"):  # fmt: skip
         assert part in said
     assert {path: path.stat().st_mtime_ns for path in sweep.root.rglob("*")} == before
@@ -101,7 +101,7 @@ async def test_the_question_of_the_ranking_is_what_a_new_pruning_ranks_by(tmp_pa
         await ranked(app, pilot)
         await pilot.press("m", "o", "t", "down", "enter", "4")
         await proposed(app, pilot)
-        await until(pilot, lambda: "letters, probability, ridge, 60 models; as asked in Rank" in words(app))
+        await until(pilot, lambda: "letters, probability, difference, 60 models; as asked in Rank" in words(app))
         assert app.state.pruning.plan.value.pruning.ranking.targets == {"letters": 1.0}
 
 
@@ -181,7 +181,7 @@ async def test_training_asks_the_core_for_what_was_shown(sweep, monkeypatch):
     ((root, place, wanted),) = asked
     assert (root, place) == (sweep.root, own)
     assert (wanted.drop_counts, wanted.seeds, wanted.weights) == ((4,), None, {"digits": 1.0})
-    assert (wanted.estimator, wanted.output) == ("ridge", "margin")
+    assert (wanted.estimator, wanted.output) == ("difference", "margin")
     assert [(each.kind, each.name, len(each.groups)) for each in wanted.lists] == [(ArmKind.DROP, "1 marked", 1)]
     assert [(found, place.root) for found, place in begun] == [("the plan", own)]
 
@@ -290,7 +290,7 @@ async def test_a_wide_screen_shows_all_of_it(pruned):
         for part in (
             "lowest 6",
             "gain of the lowest over everything, points",
-            "ranked by influence on the margin of digits, difference, 60 models",
+            "ranked by influence on the margin of digits, ridge, 60 models",
         ):
             assert part in screen_text(app)
 
@@ -449,7 +449,9 @@ async def test_the_command_that_does_the_same_is_copied_with_its_list(sweep, tmp
         await until(pilot, lambda: copied.exists())
         (listed,) = (tmp_path / "state" / "tinfl" / "lists").iterdir()
         assert listed.read_text().splitlines() == list(app.state.pruning.marked)
-    assert copied.read_text() == (f"tinfl prune --drop={listed} --baselines=none --estimator=ridge -- {sweep.root}")
+    assert copied.read_text() == (
+        f"tinfl prune --drop={listed} --baselines=none --estimator=difference -- {sweep.root}"
+    )
 
 
 @pytest.mark.parametrize(("size", "ascii"), [((80, 24), True), ((140, 40), True), ((40, 12), False), ((1, 1), False)])

@@ -53,6 +53,7 @@ async def test_a_running_sweep_shows_its_pace_its_workers_and_its_failures(tmp_p
     paths = make_run(tmp_path / "run", state=State.RUNNING)
     fail(paths, 50, "CUDA out of memory\x1b[2J")
     async with exploring(tmp_path / "run", (100, 30)) as (app, pilot):
+        await pilot.press("2", "m", "1")  # by difference; ridge tells more
         await until(pilot, lambda: "NOISE" in screen_text(app))
         text = screen_text(app)
     for part in ("1,200 models an hour", "1 min 00 s  (50 s to 1 min 10 s)", "cpu  estimate 41  20 done",
@@ -181,6 +182,7 @@ async def test_reliability_is_shown_with_its_forecast(tmp_path):
 async def test_the_sweep_calls_a_ranking_of_noise_as_rank_does_at_every_width(tmp_path):
     make_run(tmp_path / "run")
     async with exploring(tmp_path / "run", (120, 35)) as (app, pilot):
+        await pilot.press("2", "m", "1")  # by difference; ridge tells more
         await until(pilot, lambda: "Reliability of the ranking  NOISE: " in screen_text(app))
         await pilot.press("2")
         await until(pilot, lambda: "NOISE, not a result" in screen_text(app))

@@ -124,14 +124,20 @@ def _find(snapshot: RunSnapshot, info: RunInfo, options: LeaksOptions) -> None:
     if removal is not None and duplicates is not None:
         removal.write(duplicates)
     if options.csv is not None and pairs is not None:
-        output.write_file(options.csv, leaks_csv(snapshot, question, pairs, duplicates))
+        output.write_file(options.csv, leaks_csv(snapshot, question.about_examples(), pairs, duplicates))
     elif options.csv is not None and duplicates is not None:
         output.write_file(options.csv, duplicates_csv(snapshot, duplicates))
     if options.json:
         images = rows_of_groups(rank(snapshot, question).report.ranking, groups) if groups is not None else None
         output.write_json(
             leaks_document(
-                snapshot, question, pairs, duplicates, duplicates_error=problem, images=images, top=options.top
+                snapshot,
+                question.about_examples(),
+                pairs,
+                duplicates,
+                duplicates_error=problem,
+                images=images,
+                top=options.top,
             )
         )
     if options.json or options.csv is not None:
@@ -150,7 +156,7 @@ def _find(snapshot: RunSnapshot, info: RunInfo, options: LeaksOptions) -> None:
         _print_images(screen, snapshot, question, groups, source)
     run, top = quote_path(options.results), options.top or _PAIRS
     if pairs is not None:
-        _print_leaks(screen, snapshot, question, pairs, duplicates, top)
+        _print_leaks(screen, snapshot, question.about_examples(), pairs, duplicates, top)
         if not is_image_sweep and not info.is_imported:
             diagnostics.info(f"next: tinfl leaks {run} --init images.toml     single images of the best classes")
             diagnostics.info(f"      tinfl leaks {run} --duplicates           duplicates of test images")

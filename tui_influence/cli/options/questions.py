@@ -272,4 +272,4 @@ class LeaksOptions:
     def question_about(self, info: RunInfo) -> Question:
         """Return the question about a run that the options state."""
         question = Question(self.target, self.target_class, self.example, self.split, output_kind=self.output_kind)
-        return question.about(info).about_examples()
+        return question.about(info)
