@@ -99,9 +99,9 @@ async def test_the_question_of_the_ranking_is_what_a_new_pruning_ranks_by(tmp_pa
     async with exploring(paths.root) as (app, pilot):
         await pilot.press("2")
         await ranked(app, pilot)
-        await pilot.press("m", "o", "t", "down", "enter", "4")
+        await pilot.press("m", "m", "o", "t", "down", "enter", "4")
         await proposed(app, pilot)
-        await until(pilot, lambda: "letters, probability, difference, 60 models; as asked in Rank" in words(app))
+        await until(pilot, lambda: "letters, probability, ridge, 60 models; as asked in Rank" in words(app))
         assert app.state.pruning.plan.value.pruning.ranking.targets == {"letters": 1.0}
 
 
