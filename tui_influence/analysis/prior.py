@@ -31,4 +31,5 @@ def output_prior(snapshot: RunSnapshot, question: Question) -> OutputPrior | Non
     kind = parse_output_kind(question.output_kind)
     matrix = OutputMatrix(outputs.margins, outputs.predicted, examples.labels, kind)
     split, classes = examples.in_split(question.split), len(snapshot.target_info.classes)
-    return class_prior(prior.mapping, prior.ablation, mean_outputs_by_label(matrix, split, examples.labels, classes))
+    by_class = mean_outputs_by_label(matrix, split, examples.labels, classes)
+    return class_prior(prior.mapping, prior.ablation, by_class, prior.class_clusters)

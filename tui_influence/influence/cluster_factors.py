@@ -8,13 +8,11 @@ z = Uᵀy as before, and the covariance of β given y is that of V plus Σ - V V
 """
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.influence.factors import Factors, factorise
-from tui_influence.influence.outputs import Mask
+from tui_influence.influence.factors import Factors
 
 _MIN_SHARE, _MAX_SHARE = 0.02, 0.98
 """Bounds of a share: a few classes never show that clusters are everything, or nothing."""
@@ -56,19 +54,14 @@ def common_share(mapping: NDArray[np.floating], labels: NDArray[np.int64]) -> fl
     return float(np.clip(intraclass_correlation(mapping, labels), _MIN_SHARE, _MAX_SHARE))
 
 
-def factorise_clusters(
-    masks: Mask, seeds: NDArray[Any] | None, dtype: np.dtype[Any], labels: NDArray[np.int64], common: float
-) -> Factors:
-    """Factorise masks (m, K) for effects that are alike within clusters; see `factors.factorise`.
+def with_common_effects(factors: Factors, labels: NDArray[np.int64], common: float) -> Factors:
+    """Return the factors for effects that are alike within clusters.
 
     Args:
-        masks: (m, K) bool.
-        seeds: (m,) int, equal for models that share a training seed; None if no two do.
-        dtype: of the products with outputs.
+        factors: of masks over K groups.
         labels: (K,) cluster of each group.
         common: ρ, the correlation of the effects of two groups of a cluster, from 0 to below 1.
     """
-    factors = factorise(masks, seeds, dtype)
     if not common or not factors.squares.size:
         return factors
     root = _root(labels[factors.varies], common)

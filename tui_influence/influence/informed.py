@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_influence.influence.cluster_factors import with_common_effects
 from tui_influence.influence.estimate import group_counts, same_size_masks
 from tui_influence.influence.factors import Factors, factorise, product_dtype
 from tui_influence.influence.outputs import Floats, Mask, OutputMatrix, as_matrix
@@ -74,7 +75,11 @@ def informed(
     influence = np.full((masks.shape[1], n), np.nan, dtype)
     se = np.full((masks.shape[1], n), np.nan, dtype)
     prior_share = np.full(n, np.nan)
-    factors = factorise(masks, clusters, dtype) if m >= 3 else None
+    factors = None
+    if m >= 3:
+        factors = factorise(masks, clusters, dtype)
+        if prior.labels is not None:
+            factors = with_common_effects(factors, prior.labels, prior.common)
     if factors is None or factors.squares.size == 0 or factors.rows < 2:
         return Estimate(
             influence, se, 0.0, n_with, n_without, "informed", same_size_masks(masks), prior_share=prior_share
@@ -128,8 +133,9 @@ class _Regression:
         """Fit the slopes to the outputs on the target classes."""
         grid = Grid.over(factors)
         covariates = prior.of_groups(factors.varies)
-        root = np.sqrt(factors.squares)
-        rotated = root[:, None, None] * np.einsum("kr,kcp->rcp", factors.vectors, covariates)
+        count, classes, columns = covariates.shape
+        fitted = factors.design @ covariates.reshape(count, -1).astype(factors.design.dtype)
+        rotated = factors.rotate(factors.strata.centred(fitted)).astype(np.float64).reshape(-1, classes, columns)
         present = np.isfinite(prior.class_outputs).all(axis=0)
         centred = factors.strata.centred(prior.class_outputs[:, present].astype(factors.design.dtype))
         slopes, precision, log_prior = _fit_slopes(factors, grid, rotated[:, present], centred)

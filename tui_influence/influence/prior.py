@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_influence.influence.cluster_factors import common_share
 from tui_influence.influence.outputs import Floats, Integers, Mask
 
 
@@ -29,11 +30,15 @@ class OutputPrior:
         class_outputs: (m, C) mean output of each model of the sweep on each target class, of the same kind as the
             outputs; the slopes of the covariates are fitted to them. NaN for a class without examples.
         shares: (n, C) share of each class in each output; a row of zeros is an output that the prior says nothing of.
+        labels: (K,) class cluster of each group; None if there are none.
+        common: correlation of the effects of two groups of one class cluster.
     """
 
     covariates: NDArray[np.float64]
     class_outputs: NDArray[np.float64]
     shares: NDArray[np.float64]
+    labels: NDArray[np.int64] | None = None
+    common: float = 0.0
 
     def of_groups(self, groups: Mask) -> NDArray[np.float64]:
         """Return the covariates of some groups, (K,) bool, centred over them: (K', C, p)."""
@@ -58,15 +63,22 @@ class OutputPrior:
         return self.of_outputs(np.eye(self.covariates.shape[1])[labels])
 
 
-def class_prior(mapping: Floats, ablation: Floats, class_outputs: NDArray[np.float64]) -> OutputPrior:
+def class_prior(
+    mapping: Floats,
+    ablation: Floats,
+    class_outputs: NDArray[np.float64],
+    labels: NDArray[np.int64] | None = None,
+) -> OutputPrior:
     """Return the prior of the mean outputs on the target classes themselves.
 
     Args:
         mapping: (networks, K, C); NaN for a class without examples.
         ablation: (networks, K, C), likewise.
         class_outputs: (m, C); see `OutputPrior`.
+        labels: (K,) class cluster of each group, where the masks keep or leave out whole clusters.
     """
-    return OutputPrior(covariates(mapping, ablation), class_outputs, np.eye(class_outputs.shape[1]))
+    common = 0.0 if labels is None else common_share(mapping.mean(axis=0), labels)
+    return OutputPrior(covariates(mapping, ablation), class_outputs, np.eye(class_outputs.shape[1]), labels, common)
 
 
 def covariates(mapping: Floats, ablation: Floats) -> NDArray[np.float64]:

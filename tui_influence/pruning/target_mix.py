@@ -81,12 +81,15 @@ class TargetMix:
             measures, estimate, labels = target.prior, target.examples.estimate, target.examples.labels
             classes = measures.mapping.shape[2]
             outputs = mean_outputs_by_label(self.matrix(target, kind), estimate, labels, classes)[self.rows(target)]
-            prior = class_prior(measures.mapping, measures.ablation, outputs).of_mean(labels[estimate])
+            prior = class_prior(measures.mapping, measures.ablation, outputs, measures.class_clusters)
+            prior = prior.of_mean(labels[estimate])
             priors.append(prior.of_outputs(weight * prior.shares))
         return OutputPrior(
             covariates=np.concatenate([prior.covariates for prior in priors], axis=1),
             class_outputs=np.concatenate([prior.class_outputs for prior in priors], axis=1),
             shares=np.concatenate([prior.shares for prior in priors], axis=1),
+            labels=priors[0].labels,
+            common=sum(prior.common for prior in priors) / len(priors),
         )
 
     def anchors(self, kind: OutputKind) -> NDArray[np.float64] | None:

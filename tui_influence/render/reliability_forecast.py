@@ -125,7 +125,7 @@ def _expected_count(info: RunInfo) -> list[str]:
     noun = group_noun(info)
     if info.arms or info.is_imported or noun == "example":
         return []
-    estimator = default_estimator(has_prior=info.prior > 0)
+    estimator = default_estimator(has_prior=info.prior > 0, groups=len(info.source.groups))
     return describe_model_count(len(info.source.groups), info.design, estimator, info.models, PLURAL[noun])
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.roles import Role
+from tui_influence.store.class_clusters import read_class_clusters
 from tui_influence.store.listing import list_records
 from tui_influence.store.paths import Paths
 from tui_influence.store.records import DamagedRecordError, Record, read_record
@@ -36,12 +37,14 @@ class PriorMeasures:
         mapping: (networks, K, C) float32; NaN for a class without examples.
         ablation: (networks, K, C) float32, likewise.
         outputs: of the networks; None where only the measures are known.
+        class_clusters: (K,) cluster of each class, of a sweep whose masks keep or leave out whole clusters.
         damaged: errors of records that are left out.
     """
 
     mapping: NDArray[np.float32]
     ablation: NDArray[np.float32]
     outputs: PriorOutputs | None = None
+    class_clusters: NDArray[np.int64] | None = None
     damaged: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -101,5 +104,12 @@ def read_prior_measures(paths: Paths, info: RunInfo, target: int) -> PriorMeasur
             margins=np.array([record.margins for record in records], np.float32).reshape(-1, n),
             predicted=np.array([record.predicted for record in records], np.uint16).reshape(-1, n),
         ),
+        class_clusters=_class_clusters(paths, info),
         damaged=tuple(damaged),
     )
+
+
+def _class_clusters(paths: Paths, info: RunInfo) -> NDArray[np.int64] | None:
+    """Return the cluster of each class, (K,); None for a sweep without class clusters, or before they are formed."""
+    clusters = read_class_clusters(paths, info.identity, info.source.groups) if info.n_clusters else None
+    return np.array(clusters.clusters, np.int64) if clusters and clusters.clusters else None

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tui_influence.influence.cluster_factors import factorise_clusters
+from tui_influence.influence.cluster_factors import with_common_effects
 from tui_influence.influence.factors import factorise
 
 LABELS = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, 3])
@@ -26,7 +26,7 @@ def draw(models: int, seed: int = 0, *, pairs: bool = True, whole: bool = False)
 @pytest.mark.parametrize("common", [0.0, 0.3, 0.9])
 def test_the_posterior_is_that_of_dense_matrices(models, common, pairs, whole):
     masks, seeds, outputs = draw(models, pairs=pairs, whole=whole)
-    factors = factorise_clusters(masks, seeds, DOUBLE, LABELS, common)
+    factors = with_common_effects(factorise(masks, seeds, DOUBLE), LABELS, common)
     assert factors.varies.all()
     covariance = np.where(LABELS[:, None] == LABELS, common, 0.0)
     np.fill_diagonal(covariance, 1.0)
@@ -46,7 +46,7 @@ def test_the_posterior_is_that_of_dense_matrices(models, common, pairs, whole):
 
 def test_effects_without_anything_in_common_are_those_of_a_ridge():
     masks, seeds, _ = draw(12)
-    plain, same = factorise(masks, seeds, DOUBLE), factorise_clusters(masks, seeds, DOUBLE, LABELS, 0.0)
+    plain, same = factorise(masks, seeds, DOUBLE), with_common_effects(factorise(masks, seeds, DOUBLE), LABELS, 0.0)
     np.testing.assert_array_equal(plain.vectors, same.vectors)
     np.testing.assert_array_equal(plain.squares, same.squares)
 
@@ -54,5 +54,5 @@ def test_effects_without_anything_in_common_are_those_of_a_ridge():
 def test_groups_that_never_vary_are_left_out():
     masks, seeds, _ = draw(12)
     masks[:, 3] = True
-    factors = factorise_clusters(masks, seeds, DOUBLE, LABELS, 0.5)
+    factors = with_common_effects(factorise(masks, seeds, DOUBLE), LABELS, 0.5)
     assert factors.vectors.shape[0] == GROUPS - 1

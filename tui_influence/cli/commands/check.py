@@ -210,7 +210,7 @@ def _models_needed(config: Config, groups: int) -> dict[str, Any] | None:
         text = describe_forecast(forecast_of(measured), measured.models)
         needed = {"goal": measured.goal, "expected": measured.expected, "low": measured.low, "high": measured.high}
         return needed | {"from_models": measured.models, "text": [f"{text}, by the {measured.models:,} recorded"]}
-    estimator = default_estimator(has_prior=config.n_prior > 0)
+    estimator = default_estimator(has_prior=config.n_prior > 0, groups=groups)
     noun = "classes" if config.source.groups == "class" else "groups"
     rule = models_for(USABLE, groups, config.design.kind, estimator)
     sentences = describe_model_count(groups, config.design.model_dump(), estimator, config.design.models, noun)
