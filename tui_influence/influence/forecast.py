@@ -182,8 +182,8 @@ class _RankGrowth:
         noise = rows_per_group / ratio
         if is_orthogonal and is_shrunk and rows < groups:
             noise = rows_per_group * (1 + ratio) / ratio - 1
-        elif is_orthogonal and rows < groups:
-            noise = noise - (1 - rows_per_group)
+        elif is_orthogonal and rows <= groups:
+            noise = noise - 1  # standard errors count the other groups' effects here
         elif is_shrunk and not is_orthogonal:
             noise = noise - 1 / (1 + ratio)
         noise = np.broadcast_to(np.maximum(noise, _MIN_NOISE), weight.shape)

@@ -17,7 +17,7 @@ from tui_influence.influence.estimators import Estimator, find_estimator
 from tui_influence.influence.factors import Factors, factorise
 from tui_influence.influence.lds import spearman
 from tui_influence.influence.outputs import Mask
-from tui_influence.influence.shrinkage import Evidence, Grid
+from tui_influence.influence.shrinkage import Evidence, Grid, power_outside
 from tui_influence.influence.strata import cluster_labels, seed_strata
 from tui_influence.influence.types import Estimate, Reliability
 
@@ -27,6 +27,7 @@ _MIN_SPLITS = 4
 _ENOUGH_DF = 8  # of the residual variance, for the errors of the estimates
 _MAX_LOG_LIKELIHOOD_LOSS = 2.5  # at the ends of a 95% interval; 1.92 in large samples, more by simulation
 _INTERVAL_ITERATIONS = 20
+_MUCH_LESS = 0.5  # of the error variance
 
 
 def sweep_reliability(
@@ -41,8 +42,8 @@ def sweep_reliability(
     """Return the reliability of a ranking by an estimator without a prior.
 
     Under random masks that of `split_half`. Under orthogonal ones that of the errors: `reliability_from_errors` where
-    the residual of least squares on all groups tells the noise, else `reliability_from_likelihood`. There `difference`
-    and `ridge` rank alike.
+    the residual of least squares on all groups tells the noise, else `reliability_from_likelihood`. A ridge ranks like
+    `difference` where it shrinks much, and like least squares where these err much less.
 
     Args:
         masks: (m, K) bool.
@@ -67,7 +68,10 @@ def sweep_reliability(
     outputs = np.asarray(outputs, dtype=np.float64)
     effect = DesignEffect.of(masks, clusters, outputs.dtype)
     if effect is not None and effect.residual_df >= _ENOUGH_DF:
-        return reliability_from_errors(difference(masks, outputs, clusters))
+        by_differences = difference(masks, outputs, clusters)
+        by_least_squares = _least_squares(effect.factors, outputs)
+        is_better = np.nanmean(by_least_squares.se**2) < _MUCH_LESS * np.nanmean(by_differences.se**2)
+        return reliability_from_errors(by_least_squares if is_better and estimator != "difference" else by_differences)
     factors = factorise(masks, clusters, outputs.dtype) if effect is None else effect.factors
     return reliability_from_likelihood(factors, outputs)
 
@@ -106,6 +110,18 @@ def reliability_from_errors(estimate: Estimate) -> Reliability | None:
 
     value = max(1 - noise / signal, -1.0)
     return _of_ranks(value, min(end(0.975), value), max(end(0.025), value))
+
+
+def _least_squares(factors: Factors, outputs: NDArray[np.float64]) -> Estimate:
+    """Return the least-squares influences on outputs (m,) of the groups that vary, with their standard errors."""
+    centred = factors.strata.centred(outputs[:, None])
+    rotated = factors.rotate(centred).astype(np.float64)
+    df = factors.rows - factors.squares.size
+    noise = float(power_outside(factors, centred, rotated)[0]) / df
+    influence = factors.scale * ((factors.vectors / np.sqrt(factors.squares)) @ rotated)
+    se = factors.scale * np.sqrt(noise * (factors.vectors**2 / factors.squares).sum(axis=1, keepdims=True))
+    counts = np.zeros(len(influence), dtype=np.int64)
+    return Estimate(influence, se, df, counts, counts, "least squares")
 
 
 def reliability_from_likelihood(factors: Factors, outputs: NDArray[np.float64]) -> Reliability | None:
