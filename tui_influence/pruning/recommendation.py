@@ -3,8 +3,9 @@
 The best of several numbers is chosen by the same data that judge it, so its interval is one that holds for all of them
 together (Bonferroni): with L of them, each is of the level 1 - 0.05 / L.
 
-Where no number gains, the largest one can still go that costs nothing measurable: its loss is not significant, though
-as many groups dropped at random lose significantly more.
+Where no number gains, the largest one can still go that costs nothing measurable: neither accuracy nor margin is lost
+significantly, as many groups dropped at random lose significantly more margin than that, and the loss of margin is, at
+the end of its interval, still less than half of theirs.
 """
 
 from collections.abc import Sequence
@@ -82,10 +83,13 @@ def measured_best(results: PruningResults) -> Recommendation:
 
 
 def _largest_harmless(arms: Sequence[ArmResult]) -> Recommendation | None:
-    """Recommend the largest number whose loss is not significant, where as many at random lose significantly more."""
+    """Recommend the largest number that costs nothing measurable; see the module."""
     for result in sorted(arms, key=lambda result: -result.arm.k):
         gain, over = result.margin.gain, result.margin.over.get(ArmKind.RANDOM)
-        if over is None or not with_level(over, 1 - 0.05 / len(arms)).low > 0 or not gain.high >= 0:
+        if over is None or not with_level(over, 1 - 0.05 / len(arms)).low > 0:
+            continue
+        lost_at_random = over.value - gain.value
+        if min(gain.high, result.accuracy.gain.high) < 0 or gain.low <= -lost_at_random / 2:
             continue
         return Recommendation(
             result.arm.k,

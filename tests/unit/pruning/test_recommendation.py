@@ -239,5 +239,16 @@ def test_where_nothing_gains_the_largest_number_that_costs_nothing_measurable_ca
     no_better = measured_best(over_random(gained((0.01, 0.1), (-0.02, 0.1)), (0.5, 0.1), (0.2, 0.1)))
     assert no_better.k == KS[0]  # as many at random do not lose more
     assert measured_best(over_random(gained((0.01, 0.1), (-0.02, 0.1)), (0.2, 0.1), (0.2, 0.1))).k is None
+    barely = measured_best(over_random(gained((-0.02, 0.02), (-0.02, 0.1)), (0.5, 0.05), (0.25, 0.05)))
+    assert barely.k == KS[0]  # of the larger number, more than half of what as many at random lose may be lost
+    worse = over_random(gained((0.01, 0.1), (-0.02, 0.1)), (0.5, 0.1), (0.6, 0.1))
+    lost = Interval(-0.03, -0.05, -0.01, se=0.01, df=10.0)
+    results = [
+        replace(result, accuracy=replace(result.accuracy, gain=lost))
+        if result.arm.kind is ArmKind.LOWEST and result.arm.k == KS[1]
+        else result
+        for result in worse.results
+    ]
+    assert measured_best(replace(worse, results=tuple(results))).k == KS[0]  # the larger number loses accuracy
     gain = measured_best(over_random(gained((1.0, 0.1), (-0.02, 0.1)), (0.5, 0.1), (0.6, 0.1)))
     assert (gain.k, gain.gains) == (KS[0], True)
