@@ -11,7 +11,7 @@ the run, or what `text.spreadsheet_safe` makes of them. Every group of the run n
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import chain
 from math import isfinite, nan
@@ -49,12 +49,14 @@ class RankingFile:
         order: (K,) groups from worst to best; those of unknown influence in the middle.
         influence: (K,) in the unit of the file, NaN where unknown; None if the file has no influences.
         worth: (K,) the influence, or without influences a number that falls with the rank; NaN where unknown.
+        ignored: columns of a table that has neither influences nor ranks, where the order of its lines counts instead.
     """
 
     name: str
     order: NDArray[np.int64]
     influence: NDArray[np.float64] | None
     worth: NDArray[np.float64]
+    ignored: tuple[str, ...] = ()
 
     @property
     def n_unknown(self) -> int:
@@ -208,7 +210,9 @@ class _Reader:
             group = self._add(name, number)
             if group is not None and quantity is not None:
                 values[group] = self._number(cells[columns[quantity]], quantity, number)
-        return self._ranking(quantity, values)
+        ranking = self._ranking(quantity, values)
+        others = () if quantity else tuple(name for name in columns if name not in ("", "group", *GROUP_COLUMNS))
+        return replace(ranking, ignored=others)
 
     def _rows(self, lines: Iterable[str], first: int) -> Iterator[tuple[int, list[str]]]:
         reader = csv.reader(lines, strict=True)

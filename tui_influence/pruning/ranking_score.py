@@ -7,6 +7,7 @@ ranking is; and, for each pruning of the run, how many of the groups whose loss 
 from math import nan
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import rank, select_examples
@@ -53,23 +54,45 @@ def score_ranking(snapshot: RunSnapshot, question: Question, ranking: RankingFil
         has_influences=ranking.influence is not None,
         report=result.report,
         n_heldout=len(snapshot.heldout),
-        lds=_lds(snapshot, question, ranking),
+        lds=_lds(snapshot, question, ranking.influence),
+        lds_of_size=_lds_of_size(snapshot, question),
         correlation=correlation,
         n_compared=n_compared,
         arms=tuple(arms),
         n_other_prunings=n_other,
-        warnings=(*result.warnings, *warnings),
+        warnings=(*result.warnings, *warnings, *_ignored_columns(ranking)),
     )
 
 
-def _lds(snapshot: RunSnapshot, question: Question, ranking: RankingFile) -> LDS | None:
-    heldout, labels = snapshot.heldout, snapshot.examples.labels
-    if ranking.influence is None or not len(heldout):
+def _ignored_columns(ranking: RankingFile) -> list[str]:
+    if not ranking.ignored:
+        return []
+    names = ", ".join(f"`{printable(name, 40)}`" for name in ranking.ignored[:3])
+    return [
+        f"{ranking.name}: the order of its lines is taken for the ranking, best first, and {names} ignored; a column "
+        "of influences is called `influence`"
+    ]
+
+
+def _lds_of_size(snapshot: RunSnapshot, question: Question) -> LDS | None:
+    sizes = snapshot.heldout.masks.sum(axis=1)
+    if len(np.unique(sizes)) < 2:
         return None
+    return _of_influences(snapshot, question, np.ones(len(snapshot.info.source.groups)))
+
+
+def _lds(snapshot: RunSnapshot, question: Question, influence: NDArray[np.float64] | None) -> LDS | None:
+    if influence is None or not len(snapshot.heldout) or len(np.unique(influence[np.isfinite(influence)])) < 2:
+        return None
+    return _of_influences(snapshot, question, influence)
+
+
+def _of_influences(snapshot: RunSnapshot, question: Question, influence: NDArray[np.float64]) -> LDS | None:
+    heldout, labels = snapshot.heldout, snapshot.examples.labels
     kind = parse_output_kind(question.output_kind)
     outputs = OutputMatrix(heldout.margins, heldout.predicted, labels, kind)
     examples = select_examples(snapshot.target_info, snapshot.examples, question)
-    return lds(ranking.influence[:, None], heldout.masks, mean_output(outputs, examples), seed=snapshot.info.seed)
+    return lds(influence[:, None], heldout.masks, mean_output(outputs, examples), seed=snapshot.info.seed)
 
 
 def _lowest_arms(

@@ -469,7 +469,8 @@ class RankingScore:
         has_influences: whether the file has influences, not an order alone.
         n_heldout: held-out models of the run.
         report: the run's own ranking for the same question.
-        lds: of the file's influences; None without influences, or from too few held-out models.
+        lds: of the file's influences; None without influences, of equal ones, or from too few held-out models.
+        lds_of_size: of the number of groups alone, which the influences' mean adds; None where all masks have one size.
         correlation: rank correlation with the run's own ranking (Spearman); NaN over too few groups.
         n_compared: groups that it is over.
         arms: of the prunings on the same target, by pruning and number of groups.
@@ -484,6 +485,7 @@ class RankingScore:
     n_heldout: int
     report: RankReport
     lds: LDS | None
+    lds_of_size: LDS | None
     correlation: float
     n_compared: int
     arms: tuple[LowestArm, ...]

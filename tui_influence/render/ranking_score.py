@@ -59,10 +59,13 @@ def _lds(score: RankingScore) -> str:
         compared += f"; the ceiling is {with_interval(ceiling.value, ceiling.low, ceiling.high)}"
     if score.lds is not None:
         value = with_interval(score.lds.value, score.lds.low, score.lds.high)
+        size = score.lds_of_size
+        if size is not None and isfinite(size.value):
+            compared += f"; the number of {score.report.nouns} alone has {size.value:.2f}"
         return f"{value} over {pluralize(score.lds.n, 'held-out model')}{compared}"
     if not score.has_influences:
         return f"none: the file has an order and no influences{compared}"
-    if reference is None:
+    if reference is None and score.n_heldout < MIN_HELDOUT_MASKS:
         return f"none: it takes held-out models of {MIN_HELDOUT_MASKS} masks; the run has {score.n_heldout} models"
     return f"none: the influences do not vary{compared}"
 

@@ -181,3 +181,9 @@ def test_only_regular_text_files_of_a_sensible_size_are_read(tmp_path, monkeypat
     (tmp_path / "large.csv").write_text("cat\n")
     os.truncate(tmp_path / "large.csv", (32 << 20) + 1)
     assert "larger than 32 MiB" in reason(tmp_path / "large.csv")
+
+
+def test_columns_that_are_ignored_are_named_where_the_order_of_lines_counts():
+    assert parse("class,score\ncat,1\ndog,9\ncow,2\n").ignored == ("score",)
+    assert parse("class,influence,note\ncat,1,x\ndog,9,y\ncow,2,z\n").ignored == ()
+    assert parse("cat\ndog\ncow\n").ignored == ()

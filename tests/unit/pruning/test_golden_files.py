@@ -63,13 +63,14 @@ def scored(models=3):
         for name in ("main", "a name that is far too long for its column")
         for result in lowest
     ]
-    lds = LDS(0.2871, 0.0412, 0.5012, 40, 20, 20)
-    return RankingScore("their\x1b[2J.csv", 36, 2, True, 40, alphabet_report(), lds, 0.6234, 34, tuple(arms), 1, ())
+    lds, of_size = LDS(0.2871, 0.0412, 0.5012, 40, 20, 20), LDS(0.21, 0.0, 0.4, 40, 20, 20)
+    report = alphabet_report()
+    return RankingScore("their\x1b[2J.csv", 36, 2, True, 40, report, lds, of_size, 0.6234, 34, tuple(arms), 1, ())
 
 
 def order_scored():
     """The score of an order, on a run that has neither held-out models nor prunings."""
-    return RankingScore("order.txt", 4, 0, False, 0, few_models_report(), None, NAN, 3, (), 2, ())
+    return RankingScore("order.txt", 4, 0, False, 0, few_models_report(), None, None, NAN, 3, (), 2, ())
 
 
 def score(of, *, ascii_only=False, width=80):
