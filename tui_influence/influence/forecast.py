@@ -36,6 +36,8 @@ _LEVEL = 0.95
 """Of the range."""
 _CERTAIN = 0.9
 """Probability from which a goal counts as not reachable."""
+_ROWS_FOR_SHAPE = 3
+"""Rows a group from which the shape of the effects is seen at all; with fewer, noise looks like a few large ones."""
 _MAX_GROUPS = 1000
 """Groups that the shape of the effects is read off."""
 _SHARES = np.array([0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.45, 0.65, 1.0])
@@ -78,7 +80,8 @@ def forecast_models(
     if reliability is not None and np.isfinite(reliability.value):
         needed = np.minimum(needed, m) if reliability.value >= goal else np.maximum(needed, m + 1)
     low, median, high = _quantiles(needed, growth.weight, ((1 - _LEVEL) / 2, 0.5, (1 + _LEVEL) / 2))
-    if growth.weight[np.isinf(needed)].sum() >= _CERTAIN:
+    enough = seed_strata(clusters, m).rows >= _ROWS_FOR_SHAPE * masks.shape[1]
+    if enough and growth.weight[np.isinf(needed)].sum() >= _CERTAIN:
         reason = f"reliability {goal:g} is not reachable with this design: few groups have an effect"
         return ReliabilityForecast(goal, None, cap, None, reason, is_reachable=False)
     lowest = max(int(np.ceil(min(low, cap))), 1)
