@@ -101,13 +101,27 @@ def _class_clusters(snapshot: RunSnapshot, question: Question) -> tuple[dict[str
     except ResultsError as error:  # no number depends on it
         read = None
         warnings.append(str(error))
-    if question.estimator == "difference":
-        warnings.append(
-            "by `difference`, each class is credited with all classes of its cluster: masks keep or leave these out "
-            "together; `--estimator ridge` or `informed` separates them"
-        )
     labels = read.clusters if read else ()
+    if labels and _are_constant_within(snapshot.outputs.masks, np.array(labels)):
+        by = {
+            "difference": "each class is credited with all classes of its cluster",
+            "ridge": "the classes of a cluster share its effect equally, and the reliability is too high",
+        }
+        what = by.get(question.estimator, "only the prior networks tell the classes of a cluster apart")
+        warnings.append(f"all masks keep or leave out whole class clusters: {what}")
+    elif question.estimator == "difference":
+        warnings.append(
+            "by `difference`, each class is credited with all classes of its cluster, which many masks keep or leave "
+            "out together; `--estimator ridge` or `informed` separates them"
+        )
     return dict(zip(info.source.groups, labels, strict=False)), warnings
+
+
+def _are_constant_within(masks: NDArray[np.bool_], labels: NDArray[np.int64]) -> bool:
+    """Whether every mask (m, K) keeps or leaves out whole clusters, by the cluster (K,) of each class."""
+    order = np.argsort(labels, kind="stable")
+    changes = masks[:, order][:, 1:] != masks[:, order][:, :-1]
+    return not changes[:, labels[order][1:] == labels[order][:-1]].any()
 
 
 def data_warnings(snapshot: RunSnapshot) -> tuple[str, ...]:

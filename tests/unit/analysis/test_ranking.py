@@ -3,11 +3,13 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
 from tests.integration.command_line import refused, run
 from tests.tui.runs import make_run
 from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import _are_constant_within
 
 
 @pytest.fixture
@@ -93,3 +95,12 @@ def test_a_csv_and_a_document_are_not_both_written_to_stdout(root, tmp_path):
     said = run("rank", root, "--csv", tmp_path / "rank.csv", "--json")
     assert json.loads(said.out)["rows"]
     assert (tmp_path / "rank.csv").exists()
+
+
+@pytest.mark.parametrize(("whole", "expected"), [(True, True), (False, False)])
+def test_masks_over_whole_clusters_are_recognised(whole, expected):
+    labels = np.array([2, 0, 1, 0, 2, 1])
+    masks = np.random.default_rng(0).random((20, 3))[:, labels] < 0.5
+    if not whole:
+        masks[7, 4] = not masks[7, 4]
+    assert _are_constant_within(masks, labels) is expected
