@@ -34,6 +34,10 @@ def order_agreement(results: PruningResults, sweep: RunInfo) -> OrderAgreement |
         return None
     names = {target.name for target in config.target}
     before = before.model_copy(update={"target": [target for target in before.target if target.name in names]})
+    steps = before.train.source_steps(sweep.source.images)
+    if before.train.steps is None and config.train.steps == steps:  # as many as keeping everything takes
+        same_length = {"epochs": before.train.epochs, "steps": None}
+        config = config.model_copy(update={"train": config.train.model_copy(update=same_length)})
     settings = differences(before, config)
     if not settings:
         return None

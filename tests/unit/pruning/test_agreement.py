@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.config.configs import VALID
 from tests.unit.pruning.prunings import made, planned
-from tui_influence.config.loader import config_to_json, parse_config
+from tui_influence.config.loader import config_from_json, config_to_json, parse_config
 from tui_influence.pruning.agreement import order_agreement
 from tui_influence.roles import ArmKind
 
@@ -87,3 +87,13 @@ def test_the_same_steps_instead_of_epochs_are_another_recipe(sweep):
 
 def test_a_saved_config_of_another_version_has_none(sweep):
     assert order_agreement(trained(other_recipe() | {"newer": {}}), sweep) is None
+
+
+def test_the_steps_that_keeping_everything_takes_are_the_sweeps_recipe(sweep):
+    steps = config_from_json(SWEEP).train.source_steps(sweep.source.images)
+    same = SWEEP | {
+        "train": {key: value for key, value in SWEEP["train"].items() if key != "epochs"} | {"steps": steps}
+    }
+    assert order_agreement(trained(same), sweep) is None
+    other = same | {"train": same["train"] | {"steps": steps + 1}}
+    assert order_agreement(trained(other), sweep).settings
