@@ -10,7 +10,7 @@ difference relative to what the masks explain of it, and n that of one model's o
     fixed, bernoulli, means     a = n + 1
 
 q, n and R² are those of the embedded pair, printed characters to handwritten digits (36 groups, `benchmarks/results/
-2026-11-30-estimators-embedded-pair.md`): there 40% of a pair's difference is explained, and the mapping of 8 networks
+2026-11-30-reference-embedded-pair.md`): there 40% of a pair's difference is explained, and the mapping of 8 networks
 correlates at 0.74 with the truth. `benchmarks/simulate_model_count.py` compares the rule with simulated sweeps. Other
 data differ: on 40 classes of Tiny-ImageNet half as many models were enough, with 200 single classes four times as many
 were not, so the rule states a range of a factor of two in both directions.

@@ -52,15 +52,12 @@ def describe_model_count(groups: int, design: Mapping[str, Any], estimator: str,
     grade = reliability_grade(reliability_of(models, groups, kind, estimator))
     order = "noise" if grade == "noise" else f"a {grade} order"
     sentences = [
-        f"{groups:,} {noun}: about {usable.expected:,} models for a usable order ({usable.low:,} to {usable.high:,}, "
-        f"depending on the data); the {models:,} planned will likely give {order}"
+        f"{groups:,} {noun}: about {usable.expected:,} models for a usable order, reliability {USABLE:g} "
+        f"({usable.low:,} to {usable.high:,}, depending on the data); the {models:,} planned will likely give {order}"
     ]
     if isinstance(until, float) and 0 < until < 1 and isinstance(most, int):
         goal = models_for(until, groups, kind, estimator)
-        hardly = f"; it will hardly be reached with max_models = {most:,}" if goal.low > most else ""
-        sentences.append(
-            f"a reliability of {until:g} takes about {goal.expected:,} ({goal.low:,} to {goal.high:,}){hardly}"
-        )
+        sentences.append(f"a reliability of {until:g} takes about {goal.expected:,} ({goal.low:,} to {goal.high:,})")
     return sentences
 
 

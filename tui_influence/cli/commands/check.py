@@ -41,6 +41,7 @@ def check(options: CheckOptions) -> None:
         data = open_datasets(config, line.stage, trusted=True)
     plan = describe(config, data, workers)
     _warn_of_few_masks(config.design)
+    _warn_of_far_goal(config, plan["models_needed"])
     if options.time and trains_locally:  # which tries the network
         with ProgressLine() as line:
             line.stage(f"timing a few training steps on {pluralize(len(workers), 'worker')}", 0, 0)
@@ -75,7 +76,9 @@ def show_plan(config: Config) -> None:
     workers = worker_devices(config.compute, warn=diagnostics.warn) if trains_here(config) else []
     _check_network(config, data)
     _warn_of_few_masks(config.design)
-    for text in _lines(describe(config, data, workers)):
+    plan = describe(config, data, workers)
+    _warn_of_far_goal(config, plan["models_needed"])
+    for text in _lines(plan):
         output.write_line(text)
 
 
@@ -84,6 +87,17 @@ def _warn_of_few_masks(design: DesignSection) -> None:
         diagnostics.warn(
             f"there will be no LDS: {pluralize(design.heldout, 'held-out model')} of "
             f"{pluralize(design.heldout_masks, 'mask')}, and it takes {MIN_HELDOUT_MASKS} masks"
+        )
+
+
+def _warn_of_far_goal(config: Config, needed: dict[str, Any] | None) -> None:
+    goal, most = config.design.until, config.design.max_models
+    if goal is None or most is None or needed is None or needed.get("goal_low") is None:
+        return
+    if needed["goal_low"] > most:
+        diagnostics.warn(
+            f"until = {goal:g} will hardly be reached: it takes {needed['goal_low']:,} models or more, and max_models "
+            f"is {most:,}"
         )
 
 
@@ -101,6 +115,7 @@ def _suggest(config: Config, cost: Cost, resolution: int, workers: list[str]) ->
             "seconds": cheaper.seconds,
         }
         for recipe, cheaper in timed
+        if cheaper.seconds < cost.seconds
     ]
 
 
@@ -109,18 +124,18 @@ def _suggestion_lines(config: Config, plan: dict[str, Any]) -> list[str]:
     if "suggestions" not in plan:
         return []
     if not plan["suggestions"]:
-        return ["", "no recipe is cheaper: the images are small, and a model takes a single step"]
+        return ["", "no recipe that was tried is cheaper here: the images are small, or the machine is busy"]
     train = config.train
     rows = [
         [
             Text(recipe["recipe"]),
             Text(f"{recipe['seconds_per_model']:.2f}"),
-            Text(_format_hours(recipe["seconds"] / 3600)),
+            Text(format_duration(recipe["seconds"])),
             Text(", ".join(_toml_setting(key, value, train) for key, value in recipe["settings"].items())),
         ]
         for recipe in [{**plan, "recipe": "this config", "settings": {}}, *plan["suggestions"]]
     ]
-    header = [Text(title) for title in ("recipe", "s a model", "h in all", "in the config")]
+    header = [Text(title) for title in ("recipe", "s a model", "in all", "in the config")]
     width = max(row[-1].cell_len for row in [header, *rows])
     for row in [header, *rows]:
         row[-1].pad_right(width - row[-1].cell_len)
@@ -133,10 +148,6 @@ def _suggestion_lines(config: Config, plan: dict[str, Any]) -> list[str]:
         "A ranking by a cheaper recipe carries over only in part: retrain a recommended set by your own recipe, with",
         f"tinfl prune {quote_path(config.output)} {resolution}{length}",
     ]
-
-
-def _format_hours(hours: float) -> str:
-    return f"{hours:,.2f}" if hours >= 0.1 else f"{hours:.1g}"
 
 
 def _toml_setting(key: str, value: int, train: TrainSection) -> str:
@@ -205,16 +216,21 @@ def _models_needed(config: Config, groups: int) -> dict[str, Any] | None:
     """
     if config.source.groups == "example":
         return None
+    has_clusters = config.n_clusters(groups) > 0  # the rule is of masks over single classes
     measured = read_growth(Paths(config.output)).latest
     if measured is not None:
         text = describe_forecast(forecast_of(measured), measured.models)
         needed = {"goal": measured.goal, "expected": measured.expected, "low": measured.low, "high": measured.high}
         return needed | {"from_models": measured.models, "text": [f"{text}, by the {measured.models:,} recorded"]}
+    if has_clusters:
+        return None
     estimator = default_estimator(has_prior=config.n_prior > 0, groups=groups)
     noun = "classes" if config.source.groups == "class" else "groups"
     rule = models_for(USABLE, groups, config.design.kind, estimator)
     sentences = describe_model_count(groups, config.design.model_dump(), estimator, config.design.models, noun)
-    return {"goal": USABLE, **vars(rule), "from_models": 0, "text": sentences}
+    until = config.design.until
+    goal_low = None if until is None else models_for(until, groups, config.design.kind, estimator).low
+    return {"goal": USABLE, **vars(rule), "goal_low": goal_low, "from_models": 0, "text": sentences}
 
 
 def _lines(plan: dict[str, Any]) -> list[str]:
