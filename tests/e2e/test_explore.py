@@ -17,7 +17,7 @@ def laid_out(text: str, width: int, height: int) -> bool:
         and "Filter" in lines[-1]
         and re.search(r"influence .*0", text) is not None
         and ("1 Sweep" in lines[0]) == (width >= 80)
-        and ("minus over" in text) == (width >= 120)
+        and ("q (FDR)" in text) == (width >= 120)
     )
 
 

@@ -82,7 +82,7 @@ def test_probes_of_single_examples_are_by_difference_unless_another_is_requested
 
 def test_without_them_the_estimator_gives_its_reason(finished):
     assert "needs prior networks" in tinfl("rank", finished, "--estimator", "informed", code=2).stderr
-    assert json.loads(tinfl("rank", finished, "--json").stdout)["estimator"] == "difference"
+    assert json.loads(tinfl("rank", finished, "--json").stdout)["estimator"] == "ridge"
 
 
 def test_a_sweep_is_extended_by_prior_networks_and_keeps_its_records(sweep, tmp_path):

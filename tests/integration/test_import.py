@@ -289,7 +289,8 @@ def test_influences_do_not_depend_on_what_is_added_to_every_output(given, tmp_pa
     assert "warning" not in said.err
     assert read_run_info(tmp_path / "out").margin_type == ("float32" if shift else "float16")
     expected = difference(SWEEP.masks, 0.1 * SWEEP.outputs[:, 3])
-    ranked = json.loads(run("rank", tmp_path / "out", "--example", 3, "--json").out)
+    options = ("--example", 3, "--estimator", "difference", "--json")
+    ranked = json.loads(run("rank", tmp_path / "out", *options).out)
     for row in ranked["rows"]:
         place = int(row["group"].split()[-1])
         assert row["influence"] == pytest.approx(expected.influence[place, 0], abs=0.02 * expected.se[place, 0])

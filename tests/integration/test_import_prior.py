@@ -79,10 +79,10 @@ def test_models_of_a_cluster_are_compared_as_those_of_a_seed(given, clusters, tm
     assert run("import", *options, *clusters, tmp_path / "out").code == 0
     assert run("import", *options, tmp_path / "independent").code == 0
     expected = difference(SWEEP.masks, outputs.mean(axis=1), SWEEP.clusters)
-    document = ranked(tmp_path / "out", "--split", "all")
+    document = ranked(tmp_path / "out", "--split", "all", "--estimator", "difference")
     np.testing.assert_allclose(by_group(document, "influence"), expected.influence[:, 0], atol=2e-3)
     np.testing.assert_allclose(by_group(document, "se"), expected.se[:, 0], rtol=1e-2)
-    independent = ranked(tmp_path / "independent", "--split", "all")
+    independent = ranked(tmp_path / "independent", "--split", "all", "--estimator", "difference")
     assert by_group(document, "se").mean() < 0.5 * by_group(independent, "se").mean()
 
 
@@ -137,7 +137,7 @@ def test_clusters_that_say_nothing_or_too_much_are_noticed(given, tmp_path):
     )  # fmt: skip
     assert "warning: 20 groups the same in all models of each cluster, so that only `difference`" in repeated.err
     assert repeated.code == 0
-    assert np.isfinite(by_group(ranked(tmp_path / "same"), "influence")).all()
+    assert np.isfinite(by_group(ranked(tmp_path / "same", "--estimator", "difference"), "influence")).all()
 
 
 def test_an_import_with_a_prior_is_ranked_by_it(given, clusters, prior, tmp_path):

@@ -24,7 +24,7 @@ from tui_influence.roles import ArmKind
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import read_arms
 
-MODELS = 96
+MODELS = 128
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def trained(tmp_path_factory):
 
 def test_digits_hidden_inside_a_label_are_its_subpopulations(trained):
     reading, hidden = trained
-    classes = find_subpopulations(reading, Question(split="all"))
+    classes = find_subpopulations(reading, Question(split="all").about_examples())
     assert sum(found.n_assigned for found in classes) > 60
     for found in classes:
         purity, chance = purity_of(found, hidden)
@@ -49,8 +49,8 @@ def test_printed_digits_drive_their_handwritten_likeness(trained):
 
 
 def test_groups_of_swapped_labels_are_the_harmful_ones_and_leaving_them_out_gains(tmp_path):
-    reading = swapped_groups(tmp_path / "swapped", 48)
-    rows = rank(reading, Question()).report.ranking.rows
+    reading = swapped_groups(tmp_path / "swapped", 64)
+    rows = rank(reading, Question(estimator="difference")).report.ranking.rows
     assert {row.index for row in rows[-2:]} == set(SWAPPED)
     assert all(row.high < 0 and row.q < 0.01 for row in rows[-2:])
     root = reading.paths.root

@@ -209,5 +209,5 @@ async def test_keys_can_change_places(tmp_path):
         await pilot.press("m")
         await until(pilot, lambda: "most harmful first" in screen_text(app))
         await pilot.press("s")
-        await until(pilot, lambda: "ridge" in screen_text(app))
+        await until(pilot, lambda: "difference" in screen_text(app))
         assert "most harmful first" in screen_text(app)

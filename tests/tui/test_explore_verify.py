@@ -77,12 +77,12 @@ async def test_verifying_states_what_is_left_out_cost_and_command_and_anything_b
         await asked(app, pilot)
         text = words(app)
         for part in (
-            f"Run: small, example {example} of digits, a x",
-            *to_blame(sweep, example),
+            f"Run: small, example {example} of digits, a {'xyz'[example % 3]}",
+            *to_blame(sweep, example, "ridge"),
             f"Controls: {DEFAULT_DROPPED} dropped at random; everything kept",
             f"Cost: {3 * DEFAULT_SEEDS} retrainings, {DEFAULT_SEEDS} of each, on this machine: about ",
             "sweep's rate",
-            f"Command: tinfl failures --verify --example={example} -- ",
+            f"Command: tinfl failures --verify --example={example} --estimator=ridge -- ",
         ):
             assert part in text
         assert len(re.findall(r"▼ -[\d.]+\*? +\[", text)) == DEFAULT_DROPPED  # each with its influence
@@ -106,7 +106,6 @@ async def test_the_core_is_asked_for_what_was_shown_and_its_refusal_is_told(swee
         "tui_influence.tui.retrainings.start_plan", lambda found, own, observer: begun.append((found, own))
     )
     async with exploring(sweep.root, (100, 30)) as (app, pilot):
-        await pilot.press("2", "m")
         example = await opened(app, pilot)
         await asked(app, pilot)
         assert "--estimator=ridge" in words(app)
