@@ -80,6 +80,11 @@ def forecast_models(
     if reliability is not None and np.isfinite(reliability.value):
         needed = np.minimum(needed, m) if reliability.value >= goal else np.maximum(needed, m + 1)
     low, median, high = _quantiles(needed, growth.weight, ((1 - _LEVEL) / 2, 0.5, (1 + _LEVEL) / 2))
+    if reliability is not None and median <= m + 1 and reliability.value < goal:
+        # The errors say that it is reached, and the ranks that it is not: these are what counts (Spearman 1910).
+        low, median, high = (
+            max(m * _prophecy(value, goal), m + 1) for value in (reliability.high, reliability.value, reliability.low)
+        )
     enough = seed_strata(clusters, m).rows >= _ROWS_FOR_SHAPE * masks.shape[1]
     if enough and growth.weight[np.isinf(needed)].sum() >= _CERTAIN:
         reason = f"reliability {goal:g} is not reachable with this design: few groups have an effect"
@@ -95,6 +100,13 @@ def forecast_models(
     if models <= m:
         return ReliabilityForecast(goal, models, lowest, highest, f"reliability {goal:g} is reached")
     return ReliabilityForecast(goal, models, lowest, highest, f"about {models} models in all for reliability {goal:g}")
+
+
+def _prophecy(reliability: float, goal: float) -> float:
+    """Return the factor of the models that makes a reliability the goal, at least 1; infinite for none above zero."""
+    if not reliability > 0:
+        return np.inf
+    return max(goal * (1 - reliability) / (reliability * (1 - goal)), 1.0)
 
 
 class ReliabilityGrowth(Protocol):

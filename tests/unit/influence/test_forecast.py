@@ -180,3 +180,14 @@ def test_few_models_give_none_or_a_range_but_no_warning(m):
         assert forecast.high is None or forecast.low <= forecast.n_models <= forecast.high
     constant = ridge(sweep.masks, np.ones(12))
     assert forecast_models(constant, sweep.masks, None).low is None
+
+
+def test_where_ranks_repeat_less_than_the_errors_say_the_ranks_count():
+    sweep = simulate("fixed", 120, GROUPS, 1, seed=0, effects=effects_of("dense", 0), noise=0.01)
+    estimate = ridge(sweep.masks, sweep.outputs)
+    assert forecast_models(estimate, sweep.masks, None).n_models <= 120
+    measured = Reliability(0.75, 0.6, 0.5, 0.9, 20)
+    forecast = forecast_models(estimate, sweep.masks, None, 0.9, measured)
+    assert forecast.low == 121  # of 0.9, which is reached
+    assert forecast.n_models == pytest.approx(360, abs=1)
+    assert forecast.high == pytest.approx(1080, abs=1)
