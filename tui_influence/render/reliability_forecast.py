@@ -57,7 +57,10 @@ def describe_model_count(groups: int, design: Mapping[str, Any], estimator: str,
     ]
     if isinstance(until, float) and 0 < until < 1 and isinstance(most, int):
         goal = models_for(until, groups, kind, estimator)
-        sentences.append(f"a reliability of {until:g} takes about {goal.expected:,} ({goal.low:,} to {goal.high:,})")
+        hardly = f"; it will hardly be reached with max_models = {most:,}" if goal.low > most else ""
+        sentences.append(
+            f"a reliability of {until:g} takes about {goal.expected:,} ({goal.low:,} to {goal.high:,}){hardly}"
+        )
     return sentences
 
 

@@ -108,6 +108,7 @@ def test_single_images_have_no_rule():
 
 def test_a_plan_says_how_many_models_an_order_takes_and_what_the_planned_ones_give():
     few, many = (describe_model_count(43, {"kind": "balanced"}, "ridge", models, "classes")[0] for models in (40, 4000))
-    assert few.startswith("43 classes: about 240 models for a usable order (120 to 478, depending on the data)")
+    needed = "about 240 models for a usable order, reliability 0.64 (120 to 478, depending on the data)"
+    assert few.startswith(f"43 classes: {needed}")
     assert few.endswith("the 40 planned will likely give noise")
     assert many.endswith("the 4,000 planned will likely give a strong order")

@@ -94,11 +94,11 @@ def suggestions(config: Config, resolution: int) -> list[str]:
 def test_the_table_says_what_to_write_in_the_config_and_how_to_retrain_by_the_own_recipe() -> None:
     assert suggestions(BY_EPOCHS, 32) == [
         "",
-        "recipe               s a model  h in all  in the config",
-        "this config             124.00      0.21",
-        "half the resolution      62.00      0.10  [model] resolution = 16",
-        "half the steps           62.00      0.10  [train] steps = 31 instead of epochs",
-        "both                     31.00      0.05  [model] resolution = 16, [train] steps = 31 instead of epochs",
+        "recipe               s a model       in all  in the config",
+        "this config             124.00  12 min 24 s",
+        "half the resolution      62.00   6 min 12 s  [model] resolution = 16",
+        "half the steps           62.00   6 min 12 s  [train] steps = 31 instead of epochs",
+        "both                     31.00   3 min 06 s  [model] resolution = 16, [train] steps = 31 instead of epochs",
         "A ranking by a cheaper recipe carries over only in part: retrain a recommended set by your own recipe, with",
         "tinfl prune results/a --resolution 32 --epochs 8",
     ]
@@ -106,12 +106,12 @@ def test_the_table_says_what_to_write_in_the_config_and_how_to_retrain_by_the_ow
 
 def test_a_config_of_steps_of_small_images_has_another_number_of_steps_suggested() -> None:
     lines = suggestions(BY_STEPS, 14)
-    assert lines[3] == "half the steps     100.00      0.17  [train] steps = 50"
+    assert lines[3] == "half the steps     100.00  10 min 00 s  [train] steps = 50"
     assert lines[-1] == "tinfl prune results/a --steps 100"
     smallest = parse_config(VALID + "[train]\nsteps = 1\n", "")
     assert suggestions(smallest, 14) == [
         "",
-        "no recipe is cheaper: the images are small, and a model takes a single step",
+        "no recipe that was tried is cheaper here: the images are small, or the machine is busy",
     ]
 
 
