@@ -94,8 +94,7 @@ def predict_gain(
     squares = _LeastSquares.fit(masks, outputs, clusters)
     if squares is None:
         return None
-    order = _orders(masks, outputs[:, :1], clusters, estimator, prior)[:, 0]
-    gain, variance, optimism = _over_random(squares, outputs, masks, clusters, estimator, prior, order, drop_counts)
+    gain, variance, optimism = _over_random(squares, outputs, masks, clusters, estimator, prior, drop_counts)
     curve = SizeCurve.of(masks, outputs[:, 1:], anchors)
     sizes = groups - np.asarray(drop_counts, dtype=np.float64)
     over_random = _with_interval(gain, variance, squares.freedom, optimism)
@@ -151,7 +150,6 @@ def _over_random(
     clusters: NDArray[np.int64] | None,
     estimator: str,
     prior: OutputPrior | None,
-    order: NDArray[np.intp],
     drop_counts: Sequence[int],
 ) -> tuple[Floats, Floats, Floats]:
     """Return the gain over random, (L, q) without the first output, its variance, and how much better S looks."""
@@ -159,8 +157,9 @@ def _over_random(
     sd = np.sqrt(squares.noise[0, 0])
     half = rng.standard_normal((len(masks), _SPLITS // 2)) * sd
     noise = np.concatenate([half, -half], axis=1)  # in opposite pairs: what is linear in it cancels
-    split = None if prior is None else prior.of_outputs(np.repeat(prior.shares, _SPLITS, axis=0))
-    orders = _orders(masks, outputs[:, :1] + _TAU * noise, clusters, estimator, split)
+    whole_and_split = np.column_stack([outputs[:, :1], outputs[:, :1] + _TAU * noise])
+    of_all = None if prior is None else prior.of_outputs(np.repeat(prior.shares, 1 + _SPLITS, axis=0))
+    orders = _orders(masks, whole_and_split, clusters, estimator, of_all)
     in_directions = squares.factors.rotate(squares.factors.strata.centred(noise))
     of_noise = squares.solve(in_directions)
     share_of_noise = squares.noise[0] / max(squares.noise[0, 0], np.finfo(float).tiny)
@@ -168,8 +167,8 @@ def _over_random(
     gain, optimism = np.empty((2, len(drop_counts), outputs.shape[1]))
     for column in range(outputs.shape[1]):
         independent = squares.effects[:, [column]] - of_noise * share_of_noise[column] / _TAU
-        gain[:, column] = -_contrasts(independent, orders, drop_counts).mean(axis=1)
-        looks = _contrasts(known[:, [column]], np.column_stack([order, orders]), drop_counts)
+        gain[:, column] = -_contrasts(independent, orders[:, 1:], drop_counts).mean(axis=1)
+        looks = _contrasts(known[:, [column]], orders, drop_counts)
         optimism[:, column] = np.maximum(looks[:, 1:].mean(axis=1) - looks[:, 0], 0)
     variance = _variance_by_draws(squares, known[:, 0], drop_counts)[:, None] * np.diag(squares.noise)
     return gain[:, 1:], variance[:, 1:], optimism[:, 1:]
