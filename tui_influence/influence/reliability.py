@@ -69,9 +69,11 @@ def sweep_reliability(
     effect = DesignEffect.of(masks, clusters, outputs.dtype)
     if effect is not None and effect.residual_df >= _ENOUGH_DF:
         by_differences = difference(masks, outputs, clusters)
+        if estimator == "difference":
+            return reliability_from_errors(by_differences)
         by_least_squares = _least_squares(effect.factors, outputs)
         is_better = np.nanmean(by_least_squares.se**2) < _MUCH_LESS * np.nanmean(by_differences.se**2)
-        return reliability_from_errors(by_least_squares if is_better and estimator != "difference" else by_differences)
+        return reliability_from_errors(by_least_squares if is_better else by_differences)
     factors = factorise(masks, clusters, outputs.dtype) if effect is None else effect.factors
     return reliability_from_likelihood(factors, outputs)
 
