@@ -10,7 +10,7 @@ from tui_influence.analysis.prior import output_prior
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot, read_snapshot
 from tui_influence.analysis.types import ComparisonReport, ComparisonResult, RankingResult, RankReport
-from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.errors import ConfigError
 from tui_influence.influence.comparison import compare
 from tui_influence.influence.estimators import find_estimator
 from tui_influence.influence.ranking import Heldout, rank_groups
@@ -18,7 +18,6 @@ from tui_influence.influence.types import DEFAULT_GOAL, SIGNIFICANCE_LEVEL
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import FINISHED, observe
 from tui_influence.runs.progress import MIN_MODELS, UNLEARNT_LOSS, unlearnt_warning
-from tui_influence.store.class_clusters import read_class_clusters
 from tui_influence.store.examples import Examples
 from tui_influence.store.generation import Outputs
 from tui_influence.store.listing import list_failures
@@ -92,17 +91,11 @@ def rank(snapshot: RunSnapshot, question: Question, goal: float = DEFAULT_GOAL) 
 
 def _class_clusters(snapshot: RunSnapshot, question: Question) -> tuple[dict[str, int], list[str]]:
     """Return the cluster of each class by its name, and warnings about a ranking of a run with class clusters."""
-    paths, info = snapshot.paths, snapshot.info
+    info, labels = snapshot.info, snapshot.prior.class_clusters
     if not info.n_clusters:
         return {}, []
-    warnings: list[str] = []
-    try:
-        read = read_class_clusters(paths, info.identity, info.source.groups)
-    except ResultsError as error:  # no number depends on it
-        read = None
-        warnings.append(str(error))
-    labels = read.clusters if read else ()
-    if labels and _are_constant_within(snapshot.outputs.masks, np.array(labels)):
+    warnings = [snapshot.prior.clusters_problem] if snapshot.prior.clusters_problem else []
+    if labels is not None and _are_constant_within(snapshot.outputs.masks, labels):
         by = {
             "difference": "each class is credited with all classes of its cluster",
             "ridge": "the classes of a cluster share its effect equally, and the reliability is too high",
@@ -114,7 +107,7 @@ def _class_clusters(snapshot: RunSnapshot, question: Question) -> tuple[dict[str
             "by `difference`, each class is credited with all classes of its cluster, which many masks keep or leave "
             "out together; `--estimator ridge` or `informed` separates them"
         )
-    return dict(zip(info.source.groups, labels, strict=False)), warnings
+    return {} if labels is None else dict(zip(info.source.groups, labels.tolist(), strict=True)), warnings
 
 
 def _are_constant_within(masks: NDArray[np.bool_], labels: NDArray[np.int64]) -> bool:

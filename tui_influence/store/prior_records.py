@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.store.class_clusters import read_class_clusters
 from tui_influence.store.listing import list_records
@@ -38,6 +39,7 @@ class PriorMeasures:
         ablation: (networks, K, C) float32, likewise.
         outputs: of the networks; None where only the measures are known.
         class_clusters: (K,) cluster of each class, of a sweep whose masks keep or leave out whole clusters.
+        clusters_problem: why these cannot be read, if so.
         damaged: errors of records that are left out.
     """
 
@@ -45,6 +47,7 @@ class PriorMeasures:
     ablation: NDArray[np.float32]
     outputs: PriorOutputs | None = None
     class_clusters: NDArray[np.int64] | None = None
+    clusters_problem: str = ""
     damaged: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -96,6 +99,7 @@ def read_prior_measures(paths: Paths, info: RunInfo, target: int) -> PriorMeasur
         else:
             records.append(record)
     n = info.targets[target].test
+    class_clusters, clusters_problem = _class_clusters(paths, info)
     return PriorMeasures(
         mapping=np.array([record.mapping for record in records], np.float32).reshape(-1, *shape),
         ablation=np.array([record.ablation for record in records], np.float32).reshape(-1, *shape),
@@ -104,12 +108,18 @@ def read_prior_measures(paths: Paths, info: RunInfo, target: int) -> PriorMeasur
             margins=np.array([record.margins for record in records], np.float32).reshape(-1, n),
             predicted=np.array([record.predicted for record in records], np.uint16).reshape(-1, n),
         ),
-        class_clusters=_class_clusters(paths, info),
+        class_clusters=class_clusters,
+        clusters_problem=clusters_problem,
         damaged=tuple(damaged),
     )
 
 
-def _class_clusters(paths: Paths, info: RunInfo) -> NDArray[np.int64] | None:
-    """Return the cluster of each class, (K,); None for a sweep without class clusters, or before they are formed."""
-    clusters = read_class_clusters(paths, info.identity, info.source.groups) if info.n_clusters else None
-    return np.array(clusters.clusters, np.int64) if clusters and clusters.clusters else None
+def _class_clusters(paths: Paths, info: RunInfo) -> tuple[NDArray[np.int64] | None, str]:
+    """Return the cluster of each class, (K,), or why it cannot be read; neither without clusters, or before them."""
+    if not info.n_clusters:
+        return None, ""
+    try:
+        clusters = read_class_clusters(paths, info.identity, info.source.groups)
+    except ResultsError as error:
+        return None, str(error)
+    return (np.array(clusters.clusters, np.int64) if clusters and clusters.clusters else None), ""

@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 
 from tests.e2e.program import write_config
+from tests.unit.store.conftest import make_record
+from tui_influence.analysis.question import Question
+from tui_influence.analysis.ranking import rank_run
 from tui_influence.config.loader import load_config
 from tui_influence.errors import ConfigError, ResultsError
+from tui_influence.export.json import rank_json
 from tui_influence.growth.extension import extend_sweep
 from tui_influence.influence.ridge import ridge
 from tui_influence.roles import Role
@@ -52,14 +56,12 @@ def draw_record(info, row, noise: float, labels) -> Record:
     is_prior = row.role is Role.PRIOR
     mapping = (EFFECTS - EFFECTS.min() + 0.1).astype(np.float32)
     features = (5 * np.eye(CLUSTERS)[PLANTED] + rng.normal(size=(CLASSES, CLUSTERS)) * 0.1).astype(np.float32)
-    return Record(
-        role=row.role,
-        index=row.index,
-        target=0,
+    return make_record(
+        row.index,
+        row.role,
         seed=row.seed,
         cluster=row.cluster,
         identity=info.identity,
-        numerics="cpu fp32 1 thread",
         mask=row.mask,
         margins=as_margins(outputs[labels]),
         predicted=labels.astype(np.uint16),
@@ -267,11 +269,19 @@ def test_a_complete_run_is_sound_and_a_damaged_one_is_not(finished, tmp_path):
     assert all("its mask or seed is not the plan's" in record.problem for record in records)
 
 
-def test_a_ranking_names_the_cluster_of_each_class(finished):
-    from tui_influence.analysis.question import Question
-    from tui_influence.analysis.ranking import rank_run
-    from tui_influence.export.json import rank_json
+def test_a_ranking_goes_on_without_clusters_that_cannot_be_read(finished):
+    growth, _ = finished
+    content = growth.paths.class_clusters.read_text()
+    growth.paths.class_clusters.write_text("{")
+    try:
+        result = rank_run(growth.paths, growth.info, Question().about(growth.info))
+    finally:
+        growth.paths.class_clusters.write_text(content)
+    assert result.report.clusters == {}
+    assert any("clusters.json" in warning for warning in result.warnings)
 
+
+def test_a_ranking_names_the_cluster_of_each_class(finished):
     growth, _ = finished
     info = growth.info
     result = rank_run(growth.paths, info, Question().about(info))
