@@ -3,7 +3,8 @@
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,8 +23,10 @@ from tui_influence.runs.datasets import Datasets, ProgressCallback, open_dataset
 from tui_influence.runs.record_check import check_identity
 from tui_influence.staged_design import check_design, sweep_rows
 from tui_influence.store.class_clusters import read_class_clusters, read_cluster_stage
+from tui_influence.store.events import EventLog
 from tui_influence.store.examples import Examples, write_examples, write_source_thumbnails
 from tui_influence.store.files import COPY_AGAIN, make_directory
+from tui_influence.store.growth import read_growth
 from tui_influence.store.paths import Paths
 from tui_influence.store.plan import write_plan
 from tui_influence.store.pruning_plan import Pruning, check_arms, read_arms, write_arms
@@ -34,6 +37,8 @@ SAMPLES_PER_GROUP = 12
 """Source images of each group that are stored as thumbnails."""
 _THUMBNAIL_BYTES = 96 << 20
 """Maximum size of the thumbnails of one target; with more images they become smaller, not fewer."""
+PlanExtender = Callable[[Paths], list[Row]]
+"""Returns the whole plan once all of it is recorded; rows that follow from the records of others are in it."""
 _PARTS = ("train", "test")
 """The parts of a target; each is packed, and has a fingerprint."""
 _PACKAGES = ("numpy", "torch", "torchvision", "pillow", "safetensors")
@@ -131,8 +136,33 @@ def extend_arms(paths: Paths, pruning: Pruning) -> None:
     write_arms(paths, pruning)
 
 
+def extend_plan(
+    paths: Paths, info: RunInfo, planned: int, extender: PlanExtender, log: EventLog
+) -> tuple[RunInfo, list[Row]]:
+    """Extend a plan, all of which is recorded, and log what was decided; return the run's description and all rows.
+
+    Args:
+        paths: of the run; the caller owns it.
+        info: the run.
+        planned: rows of the plan so far; as many, or none, are returned where nothing follows.
+        extender: returns the whole plan with what follows.
+        log: the run's event log.
+    """
+    before = read_growth(paths).decisions
+    rows = extender(paths)
+    decisions = read_growth(paths).decisions
+    if decisions != before:
+        log.write("growth", **asdict(decisions[-1]))
+    if len(rows) <= planned:
+        return info, rows
+    info = extend_plan_file(paths, info, rows)
+    reason = _growth_reason(paths, info) if decisions == before else {}
+    log.write("grown", rows=len(rows) - planned, total=len(rows), **reason)
+    return info, rows
+
+
 def extend_plan_file(paths: Paths, info: RunInfo, rows: list[Row]) -> RunInfo:
-    """Write a plan with further rows at its end; return the run's new description.
+    """Write a plan with further rows; return the run's new description.
 
     Its numbers of models never fall: those of a plan that grows in stages are of all stages from the start.
     """
@@ -148,7 +178,7 @@ def extend_plan_file(paths: Paths, info: RunInfo, rows: list[Row]) -> RunInfo:
     return info
 
 
-def growth_reason(paths: Paths, info: RunInfo) -> dict[str, str]:
+def _growth_reason(paths: Paths, info: RunInfo) -> dict[str, str]:
     """Return the field `reason` of the event that a plan has grown, where there is one.
 
     Raises:

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -21,9 +21,9 @@ from tui_influence.runs.devices import worker_devices
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, write_heartbeat
 from tui_influence.runs.ownership import Ownership, already_running
 from tui_influence.runs.prepare import (
+    PlanExtender,
     extend_arms,
-    extend_plan_file,
-    growth_reason,
+    extend_plan,
     package_versions,
     prepare,
     version_warnings,
@@ -36,7 +36,6 @@ from tui_influence.runs.session import Session
 from tui_influence.runs.worker_pool import WorkerPool
 from tui_influence.store.events import EventLog, read_events
 from tui_influence.store.files import to_results_error, write_atomically
-from tui_influence.store.growth import read_growth
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import Pruning
@@ -71,10 +70,6 @@ class Request:
     retry_failed: bool = False
     trusted: bool = False
     pruning: Pruning | None = None
-
-
-PlanExtender = Callable[[Paths], list[Row]]
-"""Returns the whole plan once all of it is recorded; rows at its end may follow from the records of others."""
 
 
 PlanForecaster = Callable[[Paths], None]
@@ -232,17 +227,9 @@ class _Supervisor:
     def plan_extension(self) -> list[Row]:
         """Extend the plan, now that all of it is recorded; return the new rows."""
         assert self._info is not None
-        decided = read_growth(self._paths).decisions
-        rows = self._extender(self._paths)
-        decisions = read_growth(self._paths).decisions
-        if decisions != decided:
-            self._events.write("growth", **asdict(decisions[-1]))
+        self._info, rows = extend_plan(self._paths, self._info, len(self._planned), self._extender, self._events)
         new = [row for row in rows if (row.role, row.index) not in self._planned]
-        if new:
-            self._info = extend_plan_file(self._paths, self._info, rows)
-            self._planned.update((row.role, row.index) for row in new)
-            reason = growth_reason(self._paths, self._info) if decisions == decided else {}
-            self._events.write("grown", rows=len(new), total=len(rows), **reason)
+        self._planned.update((row.role, row.index) for row in new)
         return new
 
     def _prepare(self) -> list[Row]:

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from tui_influence.config.types import parse_minutes
 from tui_influence.designs import Row
@@ -19,15 +19,14 @@ from tui_influence.runs.cluster.task_reports import RoundReport, collect_reports
 from tui_influence.runs.control import StopLevel, stop_request
 from tui_influence.runs.devices import node_name
 from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, with_node_warnings, write_heartbeat
-from tui_influence.runs.prepare import extend_plan_file, growth_reason, package_versions, prepare, version_warnings
+from tui_influence.runs.prepare import PlanExtender, extend_plan, package_versions, prepare, version_warnings
 from tui_influence.runs.progress import ModelStatistics
 from tui_influence.runs.protocol import Done, FailureKind
 from tui_influence.runs.record_check import quarantine_damaged, remove_stale_files
 from tui_influence.runs.row_queue import forget_failures
-from tui_influence.runs.supervisor import PlanExtender, PlanForecaster, Request, no_forecast
+from tui_influence.runs.supervisor import PlanForecaster, Request, no_forecast
 from tui_influence.store.events import EventLog
 from tui_influence.store.files import make_directory, write_json
-from tui_influence.store.growth import read_growth
 from tui_influence.store.listing import list_completed, list_failures
 from tui_influence.store.matrix import compact
 from tui_influence.store.paths import Paths
@@ -203,16 +202,11 @@ class Planner:
     def _extension(self, log: EventLog) -> list[int]:
         """Extend the plan, now that all of it is recorded; return the positions of the new rows."""
         assert self._info is not None
-        decided = read_growth(self._paths).decisions
-        rows = self._extender(self._paths)
-        decisions = read_growth(self._paths).decisions
-        if decisions != decided:
-            log.write("growth", **asdict(decisions[-1]))
-        if len(rows) <= len(self._rows):
+        planned = len(self._rows)
+        self._info, rows = extend_plan(self._paths, self._info, planned, self._extender, log)
+        if len(rows) <= planned:
             return []
-        reason = growth_reason(self._paths, self._info) if decisions == decided else {}
-        log.write("grown", rows=len(rows) - len(self._rows), total=len(rows), **reason)
-        self._info, self._rows = extend_plan_file(self._paths, self._info, rows), rows
+        self._rows = rows
         return self._undone()
 
     def _give_up(self, row: Row, log: EventLog) -> None:

@@ -27,8 +27,8 @@ from tui_influence.runs.cluster.trusted_commands import check_trusted, record_tr
 from tui_influence.runs.control import StopLevel, StopSignals, clear_stop, request_stop, stop_request, stop_signals
 from tui_influence.runs.heartbeat import ACTIVE, Heartbeat, State, observe, with_node_warnings, write_heartbeat
 from tui_influence.runs.ownership import Ownership, already_running
-from tui_influence.runs.prepare import extend_arms
-from tui_influence.runs.supervisor import Observer, PlanExtender, PlanForecaster, Request, no_forecast
+from tui_influence.runs.prepare import PlanExtender, extend_arms
+from tui_influence.runs.supervisor import Observer, PlanForecaster, Request, no_forecast
 from tui_influence.store.events import EventTail
 from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths

@@ -40,8 +40,8 @@ from tui_influence.runs.cluster.trusted_commands import check_trusted, record_tr
 from tui_influence.runs.control import clear_stop
 from tui_influence.runs.heartbeat import Heartbeat, State, read_heartbeat, write_heartbeat
 from tui_influence.runs.ownership import Ownership
-from tui_influence.runs.prepare import extend_arms
-from tui_influence.runs.supervisor import SERVICE, PlanExtender, PlanForecaster, Request, no_forecast
+from tui_influence.runs.prepare import PlanExtender, extend_arms
+from tui_influence.runs.supervisor import SERVICE, PlanForecaster, Request, no_forecast
 from tui_influence.store.files import make_directory, read_json, write_atomically, write_json
 from tui_influence.store.paths import Paths
 from tui_influence.store.results_directory import make_results_directory
