@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from tests.integration.array_files import save
 from tests.integration.command_line import refused, run
 from tests.tui.runs import exploring, ranked, screen_text
 from tests.unit.influence.simulated_sweeps import simulate
@@ -21,11 +22,6 @@ from tui_influence.store.run_info import read_run_info
 MODELS, GROUPS, EXAMPLES = 120, 6, 30
 SWEEP = simulate("bernoulli", MODELS, GROUPS, EXAMPLES, seed=0, noise=0.3)
 LABELS = np.arange(EXAMPLES) % 3
-
-
-def save(folder, name, array):
-    np.save(folder / f"{name}.npy", array, allow_pickle=array.dtype.hasobject)
-    return folder / f"{name}.npy"
 
 
 @pytest.fixture

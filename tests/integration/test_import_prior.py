@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.integration.array_files import save
 from tests.integration.command_line import refused, run
 from tests.integration.test_docs import ROOT, code_blocks
 from tests.unit.influence.simulated_sweeps import simulate
@@ -33,11 +34,6 @@ SWEEP = simulate(
 )  # fmt: skip
 HINTS = EFFECTS + 0.3 * RNG.normal(size=(NETWORKS, GROUPS, CLASSES))
 MAPPING = np.exp(HINTS) / np.exp(HINTS).sum(axis=1, keepdims=True)
-
-
-def save(folder, name, array):
-    np.save(folder / f"{name}.npy", array, allow_pickle=array.dtype.hasobject)
-    return folder / f"{name}.npy"
 
 
 @pytest.fixture
