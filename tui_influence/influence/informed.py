@@ -13,7 +13,8 @@ the sweep: a prior which says nothing gets slopes near zero. With X = U diag(s) 
     λ          is integrated over for each output, as in `ridge`: λ = T (1 - h) / h, T = trace(XᵀX) / N, h the share of
                variance that u explains. One class says little of its h, so all share what they say: the prior of an
                output's log odds of h is what they have in common with a uniform h, with a spread; or it is unlike all.
-               An output that is a mean over classes goes by itself.
+               A mean over classes is less like them: noise that they share stays in it, effects that they do not share
+               average out.
     influence  Z b + V E[s / (s² + λ)] r,  r = z - W b
     variance   E[Q/N (XᵀX + λ)⁻¹] + Var_λ of the estimate + (Z - V F W) Cov(b) (Z - V F W)ᵀ: the uncertainty of u,
                of λ and of the slopes, with Q = Σ d r² + the rest of y², F = E[s / (s² + λ)]
@@ -39,8 +40,10 @@ from tui_influence.influence.types import Estimate
 
 COLUMN_BLOCK = 1024
 _MAX_ITERATIONS, _TOLERANCE = 50, 1e-6
-_SPREAD_OF_LOG_ODDS, _UNLIKE = 0.5, 0.2
-"""Standard deviation of the log odds of h between outputs that are alike, and the share of those that are not."""
+_CLASS_SPREAD, _CLASS_UNLIKE = 0.5, 0.2
+"""Standard deviation of the log odds of h of classes that are alike, and the share of those that are not."""
+_MEAN_SPREAD, _MEAN_UNLIKE = 1.0, 0.3
+"""The same of means over classes around what single classes have in common."""
 _TIE = 0.25
 """Standard deviation of the slopes around their mean, in units of the mean."""
 
@@ -115,7 +118,8 @@ class _Regression:
         grid: of penalties.
         covariates: (K', C, p).
         rotated_covariates: (r, C, p) W.
-        log_share_prior: (L,) log prior of λ that the outputs on all classes give.
+        class_log_prior: (L,) log prior of λ that the outputs on all classes give for one class.
+        mean_log_prior: (L,) the same for a mean over classes.
         slopes: (p,) b.
         slope_root: (p, p) A with A Aᵀ = Cov(b).
     """
@@ -124,7 +128,8 @@ class _Regression:
     grid: Grid
     covariates: NDArray[np.float64]
     rotated_covariates: NDArray[np.float64]
-    log_share_prior: NDArray[np.float64]
+    class_log_prior: NDArray[np.float64]
+    mean_log_prior: NDArray[np.float64]
     slopes: NDArray[np.float64]
     slope_root: NDArray[np.float64]
 
@@ -138,8 +143,11 @@ class _Regression:
         rotated = factors.rotate(factors.strata.centred(fitted)).astype(np.float64).reshape(-1, classes, columns)
         present = np.isfinite(prior.class_outputs).all(axis=0)
         centred = factors.strata.centred(prior.class_outputs[:, present].astype(factors.design.dtype))
-        slopes, precision, log_prior = _fit_slopes(factors, grid, rotated[:, present], centred)
-        return cls(factors, grid, covariates, rotated, log_prior, slopes, _root_of_inverse(precision))
+        slopes, precision, log_common = _fit_slopes(factors, grid, rotated[:, present], centred)
+        class_log_prior = _spread_out(grid, log_common, _CLASS_SPREAD, _CLASS_UNLIKE)
+        mean_log_prior = _spread_out(grid, log_common, _MEAN_SPREAD, _MEAN_UNLIKE)
+        root = _root_of_inverse(precision)
+        return cls(factors, grid, covariates, rotated, class_log_prior, mean_log_prior, slopes, root)
 
     def fit(self, centred: Floats, shares: NDArray[np.float64]) -> _Fit:
         """Estimate the influences on outputs (m, n), centred within strata; (n, C) shares of the classes."""
@@ -148,8 +156,8 @@ class _Regression:
         rotated = factors.rotate(centred).astype(np.float64)
         outside = power_outside(factors, centred, rotated)
         residual = rotated - (self.rotated_covariates @ self.slopes) @ shares.T
-        is_of_class = np.count_nonzero(shares, axis=1) == 1  # a mean over classes averages out what they do not share
-        log_prior = np.where(is_of_class, self.log_share_prior[:, None], grid.log_share_prior[:, None])
+        is_of_class = np.count_nonzero(shares, axis=1) == 1
+        log_prior = np.where(is_of_class, self.class_log_prior[:, None], self.mean_log_prior[:, None])
         evidence = _with_share_prior(grid, Evidence.of_rotated(factors, grid, residual, outside), log_prior)
         filters = (1 - grid.remains) / root.T  # (L, r): s / (s² + λ)
         mean = filters.T @ evidence.weight
@@ -198,7 +206,7 @@ class _Regression:
 def _fit_slopes(
     factors: Factors, grid: Grid, covariates: NDArray[np.float64], centred: Floats
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return slopes (p,) of rotated covariates (r, C, p) for outputs (m, C), their precision (p, p), prior of λ (L,).
+    """Return slopes (p,) of rotated covariates (r, C, p) for outputs (m, C), their precision (p, p), evidence (L,).
 
     The penalties depend on the slopes, through the residuals, and the slopes on the penalties: both are repeated until
     the slopes no longer change.
@@ -208,10 +216,11 @@ def _fit_slopes(
     outside = power_outside(factors, centred, rotated)
     slopes = np.zeros(count)
     precision = np.eye(count)
-    log_prior = grid.log_share_prior
+    log_common = grid.log_share_prior
     for _ in range(_MAX_ITERATIONS):
         evidence = Evidence.of_rotated(factors, grid, rotated - covariates @ slopes, outside)
-        log_prior = _share_prior(grid, evidence, rotated - covariates @ slopes)
+        log_common = _common_evidence(grid, evidence, rotated - covariates @ slopes)
+        log_prior = _spread_out(grid, log_common, _CLASS_SPREAD, _CLASS_UNLIKE)
         evidence = _with_share_prior(grid, evidence, log_prior[:, None])
         noise = np.maximum(evidence.spread / factors.rows, np.finfo(float).tiny)
         weight = grid.remains.T @ (evidence.weight / noise)  # (r, C)
@@ -224,15 +233,14 @@ def _fit_slopes(
         slopes = new
         if has_converged:
             break
-    return slopes, precision, log_prior
+    return slopes, precision, log_common
 
 
-def _share_prior(grid: Grid, evidence: Evidence, residual: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the log prior of λ for one output that those on all classes give, (L,).
+def _common_evidence(grid: Grid, evidence: Evidence, residual: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the log of what the outputs on all classes say of λ together, with a uniform h, (L,).
 
     Classes whose residuals (r, C) are alike count as fewer: by the participation ratio of their correlations, less the
-    one that the prior is for. Around what they have in common the log odds of h are normal, unless the output is unlike
-    all: then h is uniform.
+    one output that the evidence is for.
     """
     count = residual.shape[1]
     if not count:
@@ -240,12 +248,19 @@ def _share_prior(grid: Grid, evidence: Evidence, residual: NDArray[np.float64]) 
     unit = residual / np.maximum(np.sqrt((residual**2).sum(axis=0)), np.finfo(float).tiny)
     others = count**2 / ((unit.T @ unit) ** 2).sum() - 1
     log_likelihood = np.log(np.maximum(evidence.weight, np.finfo(float).tiny)) - grid.log_share_prior[:, None]
-    log_common = grid.log_share_prior + max(others, 0.0) * log_likelihood.mean(axis=1)
+    return np.asarray(grid.log_share_prior + max(others, 0.0) * log_likelihood.mean(axis=1))
+
+
+def _spread_out(grid: Grid, log_common: NDArray[np.float64], spread: float, unlike: float) -> NDArray[np.float64]:
+    """Return the log prior of λ for one output, (L,).
+
+    Around what all have in common its log odds of h are normal, unless the output is unlike all: then h is uniform.
+    """
     log_odds = -np.log(grid.penalties)
-    kernel = np.exp(-0.5 * ((log_odds[:, None] - log_odds) / _SPREAD_OF_LOG_ODDS) ** 2)
+    kernel = np.exp(-0.5 * ((log_odds[:, None] - log_odds) / spread) ** 2)
     common = kernel @ np.exp(log_common - log_common.max())
     alone = np.exp(grid.log_share_prior)
-    mixture = (1 - _UNLIKE) * common / common.sum() + _UNLIKE * alone / alone.sum()
+    mixture = (1 - unlike) * common / common.sum() + unlike * alone / alone.sum()
     return np.asarray(np.log(np.maximum(mixture, np.finfo(float).tiny)))
 
 

@@ -155,23 +155,26 @@ def slow_informed(masks, outputs, clusters, prior, points=40, iterations=200):
         weight = np.exp(log_prior + log - (log_prior + log).max())
         return weight / weight.sum(), spread
 
-    def share_prior(residuals):
+    def share_prior(residuals, width, unlike):
         """What the classes have in common, spread out in log odds, or nothing."""
         unit = left.T @ residuals / np.linalg.norm(left.T @ residuals, axis=0)
         alike = unit.T @ unit
         others = len(alike) ** 2 / (alike**2).sum() - 1
         common = uniform + others * np.mean([likelihood(one)[0] for one in residuals.T], axis=0)
         log_odds = np.log(share / (1 - share))
-        spread_out = [np.exp(-2 * (log_odds - one) ** 2) @ np.exp(common - common.max()) for one in log_odds]
-        return np.log(0.8 * np.array(spread_out) / np.sum(spread_out) + 0.2 * np.exp(uniform) / np.exp(uniform).sum())
+        kernel = np.exp(-(((log_odds[:, None] - log_odds) / width) ** 2) / 2)
+        spread_out = kernel @ np.exp(common - common.max())
+        alone = np.exp(uniform) / np.exp(uniform).sum()
+        return np.log((1 - unlike) * spread_out / spread_out.sum() + unlike * alone)
 
     b = np.zeros(slopes_of)
     for _ in range(iterations):
         precision, right = np.zeros((slopes_of, slopes_of)), np.zeros(slopes_of)
-        log_prior = share_prior(np.stack([by_class[:, c] - x @ z[:, c] @ b for c in range(by_class.shape[1])], axis=1))
+        residuals = np.stack([by_class[:, c] - x @ z[:, c] @ b for c in range(by_class.shape[1])], axis=1)
+        of_class, of_mean = share_prior(residuals, 0.5, 0.2), share_prior(residuals, 1.0, 0.3)
         for c in range(by_class.shape[1]):
             xz = x @ z[:, c]
-            weight, spread = posterior(by_class[:, c] - xz @ b, log_prior)
+            weight, spread = posterior(by_class[:, c] - xz @ b, of_class)
             inner = sum(w / (q / rows) * inverse for w, q, inverse in zip(weight, spread, inverses, strict=True))
             precision += xz.T @ inner @ xz
             right += xz.T @ inner @ by_class[:, c]
@@ -185,7 +188,7 @@ def slow_informed(masks, outputs, clusters, prior, points=40, iterations=200):
     for j in range(y.shape[1]):
         zj = np.tensordot(z, prior.shares[j], (1, 0))
         residual = y[:, j] - x @ zj @ b
-        weight, spread = posterior(residual, log_prior if np.count_nonzero(prior.shares[j]) == 1 else uniform)
+        weight, spread = posterior(residual, of_class if np.count_nonzero(prior.shares[j]) == 1 else of_mean)
         solvers = [np.linalg.solve(x.T @ x + penalty * np.eye(groups), x.T) for penalty in penalties]
         estimates = np.array([solver @ residual for solver in solvers])
         mean = weight @ estimates

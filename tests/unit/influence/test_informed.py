@@ -104,11 +104,32 @@ def test_what_a_good_prior_leaves_over_is_judged_by_all_classes_together(monkeyp
         return tuple(np.mean(figures, axis=0))
 
     covered, length, close = coverage_length_and_correlation()
-    monkeypatch.setattr("tui_influence.influence.informed._UNLIKE", 1.0)
+    monkeypatch.setattr("tui_influence.influence.informed._CLASS_UNLIKE", 1.0)
     _, length_alone, close_alone = coverage_length_and_correlation()
     assert covered > 0.95
     assert length < 0.85 * length_alone
     assert 1 - close < 0.8 * (1 - close_alone)
+
+
+def test_a_mean_over_classes_is_judged_by_the_classes_too(monkeypatch):
+    """Effects and noise of the classes are independent, so the mean has as much of both as each class."""
+
+    def coverage_and_length() -> tuple[float, float]:
+        figures = []
+        for seed in range(8):
+            sweep = simulate("fixed", 48, 36, 6, seed=seed)
+            outputs, truth = sweep.outputs.mean(axis=1), sweep.truth.mean(axis=1, keepdims=True)
+            prior = prior_of(sweep, 0.7, seed, shares=np.full((1, 6), 1 / 6))
+            estimate = informed(sweep.masks, outputs, sweep.clusters, prior=prior)
+            low, high = interval(estimate.influence, estimate.se, estimate.df)
+            figures.append((((low < truth) & (truth < high)).mean(), (high - low).mean()))
+        return tuple(np.mean(figures, axis=0))
+
+    covered, length = coverage_and_length()
+    monkeypatch.setattr("tui_influence.influence.informed._MEAN_UNLIKE", 1.0)
+    _, length_alone = coverage_and_length()
+    assert covered > 0.95
+    assert length < 0.9 * length_alone
 
 
 def test_a_class_unlike_the_others_is_judged_by_itself():
