@@ -106,6 +106,7 @@ cluster: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks.bench_training
+	$(BIN)/python -m benchmarks.bench_streaming
 	$(BIN)/python -m benchmarks.bench_influence
 	$(BIN)/python -m benchmarks.bench_leaks
 	$(BIN)/python -m benchmarks.bench_probes

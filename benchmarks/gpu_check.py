@@ -33,7 +33,7 @@ from tui_influence.runs.devices import worker_environment
 from tui_influence.runs.heartbeat import WorkerState
 from tui_influence.runs.resources import ResourceSampler
 from tui_influence.training import linear_probe as linear
-from tui_influence.training.augment import source_images
+from tui_influence.training.device_images import source_images
 from tui_influence.training.networks import build_network, split_head
 from tui_influence.training.precision import Numerics, choose_numerics, repeatable, seeded_generator
 from tui_influence.training.sgd import Recipe, fit

@@ -441,6 +441,10 @@ class ComputeSection(Section):
         "auto", description="worker processes per device; auto: on CPUs, one per core"
     )
     threads: int = Field(1, ge=1, le=256, description="threads per CPU worker")
+    images: Literal["auto", "resident", "streamed"] = Field(
+        "auto",
+        description="images on the device, or read during training; auto: streamed if half its memory is too small",
+    )
     attempts: Count = Field(3, ge=1, description="attempts to train a model whose worker dies")
     model_deadline: float = Field(
         20.0,

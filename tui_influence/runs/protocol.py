@@ -37,9 +37,10 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Ready:
-    """Worker to supervisor: data and network are on the device."""
+    """Worker to supervisor: data and network are on the device, but for images that are read during training."""
 
     numerics: str
+    streamed_bytes: int = 0
 
 
 @dataclass(frozen=True)

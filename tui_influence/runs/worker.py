@@ -99,7 +99,7 @@ def trainer_for(config: Config, data: Datasets, device: str, threads: int) -> Tr
         )
         for section, images in zip(config.target, data.targets, strict=True)
     ]
-    return Trainer(source, targets, config.model, config.train, device, threads)
+    return Trainer(source, targets, config.model, config.train, device, threads, config.compute.images)
 
 
 def train_assignments(
@@ -120,7 +120,7 @@ def train_assignments(
         assignments: one per line.
         reports: to the supervisor.
     """
-    reports.send(Ready(trainer.numerics))
+    reports.send(Ready(trainer.numerics, trainer.streamed_bytes))
     for line in assignments:
         assignment: Assignment = from_line(line)
         started = time.monotonic()

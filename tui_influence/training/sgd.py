@@ -5,6 +5,7 @@ gather, one forward and one backward pass.
 """
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from tui_influence.config.schema import TrainSection
-from tui_influence.training.augment import DeviceImages
+from tui_influence.training.augment import draw_views
+from tui_influence.training.device_images import DeviceImages
 from tui_influence.training.precision import Numerics
 from tui_influence.training.types import TrainingFailed
 
@@ -73,28 +75,29 @@ def fit(
     Raises:
         TrainingFailed: the loss is not finite, or there are fewer than two images.
     """
-    batch, device = min(recipe.batch_size, len(indices)), numerics.device
+    batch, device, settings = min(recipe.batch_size, len(indices)), numerics.device, recipe.settings
     if batch < 2:
         raise TrainingFailed(f"{recipe.phase}: {len(indices)} images to train on; at least 2 are needed")
     steps, steps_per_epoch = recipe.steps, -(-len(indices) // batch)
     epochs = -(-steps * batch // len(indices))
     shuffles = [indices[torch.randperm(len(indices), generator=generator)] for _ in range(epochs)]
-    order = torch.cat(shuffles)[: steps * batch].view(steps, batch).to(device)
-    views = pixels.draw_views(order.shape, recipe.settings.crop, recipe.settings.flip, generator)
-    optimiser = SGD((body, head), recipe.settings.momentum, recipe.settings.weight_decay)
+    order = torch.cat(shuffles)[: steps * batch]
+    views = draw_views(len(order), pixels.size, settings.crop, settings.flip, generator)
+    all_labels = pixels.labels[order.to(device)].view(steps, batch)
+    optimiser = SGD((body, head), settings.momentum, settings.weight_decay)
     losses, hits = torch.empty(2, steps, device=device)
     body.train()
-    for step in range(steps):
-        labels = pixels.labels[order[step]]
-        with numerics.autocast():
-            logits = head(body(pixels.batch(order[step], views[step] if views is not None else None)))
-        loss = cross_entropy(logits.float(), labels, label_smoothing=recipe.settings.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step(recipe.lr * one_cycle((step + 0.5) / steps))
-        losses[step] = loss.detach()
-        hits[step] = (logits.argmax(1) == labels).float().mean()
-        if (step + 1) % steps_per_epoch == 0 or step + 1 == steps:  # the one synchronisation an epoch
-            _check_finite(losses[: step + 1], recipe, epochs, steps_per_epoch)
+    with closing(pixels.batches(order, batch, views)) as batches:
+        for step, (images, labels) in enumerate(zip(batches, all_labels, strict=True)):
+            with numerics.autocast():
+                logits = head(body(images))
+            loss = cross_entropy(logits.float(), labels, label_smoothing=settings.label_smoothing)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step(recipe.lr * one_cycle((step + 0.5) / steps))
+            losses[step] = loss.detach()
+            hits[step] = (logits.argmax(1) == labels).float().mean()
+            if (step + 1) % steps_per_epoch == 0 or step + 1 == steps:  # the one synchronisation an epoch
+                _check_finite(losses[: step + 1], recipe, epochs, steps_per_epoch)
     return Fit(float(losses[-steps_per_epoch:].mean()), float(hits[-steps_per_epoch:].mean()), steps)
 
 

@@ -1,7 +1,8 @@
 """Training of one model: (mask, seed) -> outputs on every target.
 
 A network is trained on the source images of the mask, and transferred to each target by a linear probe or by
-fine-tuning. Images stay on the device as uint8, and every random choice comes from the row's seed.
+fine-tuning. Images are uint8, on the device or read while it computes, and every random choice comes from the row's
+seed.
 """
 
 import copy
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 
 from tui_influence.config.schema import ModelSection, TrainSection
 from tui_influence.training import precision as arithmetic
-from tui_influence.training.augment import DeviceImages, source_images
+from tui_influence.training.device_images import DeviceImages, source_images
+from tui_influence.training.device_memory import ImageMemory, available_memory, choose_streamed
 from tui_influence.training.networks import build_network, split_head
 from tui_influence.training.precision import catching_out_of_memory
 from tui_influence.training.prior import ablate_source, group_shares, map_to_source
@@ -37,7 +39,10 @@ _EVALUATION_BATCH = {"cpu": 256, "cuda": 2048}
 
 
 class Trainer:
-    """Trains models of a sweep one by one; images and network stay on the device, and weights are drawn anew for each.
+    """Trains models of a sweep one by one; the network stays on the device, and weights are drawn anew for each.
+
+    Attributes:
+        streamed_bytes: of the images that are read while the device computes, because they do not fit on it.
 
     Raises:
         ConfigError: the network does not exist or does not fit the images.
@@ -53,21 +58,26 @@ class Trainer:
         train: TrainSection,
         device: str = "cpu",
         threads: int = 1,
+        image_memory: ImageMemory = "auto",
     ) -> None:
         self._numerics = arithmetic.choose_numerics(device, train.precision, threads)
         self._train, self._groups = train, source.groups
         self._network = model, source.classes
         self._targets = list(targets)
         torch_device = self._numerics.device
+        parts = [(source.images, source.labels)]
+        for target in self._targets:
+            parts += [(target.train_images, target.train_labels), (target.test_images, target.test_labels)]
+        sizes = [images.nbytes for images, _ in parts]
         with catching_out_of_memory("loading the images"):
-            self._source = source_images(source.images, source.labels, torch_device, model.resolution, source.counts)
-            self._images = [
-                (
-                    self._source.matching(t.train_images, t.train_labels),
-                    self._source.matching(t.test_images, t.test_labels),
-                )
-                for t in self._targets
+            streamed = choose_streamed(sizes, available_memory(torch_device), image_memory)
+            self.streamed_bytes = sum(size for size, is_streamed in zip(sizes, streamed, strict=True) if is_streamed)
+            self._source = source_images(*parts[0], torch_device, model.resolution, source.counts, streamed=streamed[0])
+            of_targets = [
+                self._source.matching(*part, streamed=is_streamed)
+                for part, is_streamed in zip(parts[1:], streamed[1:], strict=True)
             ]
+            self._images = list(zip(of_targets[::2], of_targets[1::2], strict=True))
             body, head = self._fresh(0, trial=True)
             layout = torch.channels_last
             self._body = body.to(torch_device, memory_format=layout)  # type: ignore[call-overload]

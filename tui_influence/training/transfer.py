@@ -1,25 +1,37 @@
 """Transfer of a source network to a target: a linear probe on its features, or fine-tuning all of it."""
 
+from contextlib import closing
+
 import torch
 from torch import Tensor, nn
 
 from tui_influence.training import linear_probe as linear
-from tui_influence.training.augment import DeviceImages
+from tui_influence.training.device_images import DeviceImages
 from tui_influence.training.precision import Numerics, is_out_of_memory
 from tui_influence.training.sgd import Recipe, fit
 from tui_influence.training.types import Labels, Outcome, TrainingFailed
 
 
-def features(body: nn.Module, pixels: DeviceImages, numerics: Numerics, batch: int) -> Tensor:
-    """Return (n, d) float32 features of all images in eval mode, in which BatchNorm uses the source's statistics.
+def features(
+    body: nn.Module, pixels: DeviceImages, numerics: Numerics, batch: int, indices: Tensor | None = None
+) -> Tensor:
+    """Return float32 features (n, d) of images in eval mode, in which BatchNorm uses the source's statistics.
 
     Out of memory halves the batch, down to one image; the result does not depend on it.
+
+    Args:
+        body: images -> features.
+        pixels: the images.
+        numerics: of the device.
+        batch: images at a time.
+        indices: (n,) of the images, on the CPU; None for all.
     """
     body.eval()
+    order = pixels.all_indices() if indices is None else indices
     while True:
         try:
-            with torch.no_grad(), numerics.autocast():
-                parts = [body(pixels.batch(index)).float() for index in torch.split(pixels.all_indices(), batch)]
+            with closing(pixels.batches(order, batch)) as batches, torch.no_grad(), numerics.autocast():
+                parts = [body(images).float() for images in batches]
             return torch.cat(parts)
         except (RuntimeError, MemoryError) as error:
             if batch == 1 or not is_out_of_memory(error):
@@ -90,12 +102,11 @@ def class_features(body: nn.Module, source: DeviceImages, classes: int, numerics
     counts = torch.bincount(labels, minlength=classes)
     rank = torch.arange(len(labels), device=labels.device) - (counts.cumsum(0) - counts)[labels[order]]
     sample = order[rank < _MAX_IMAGES_PER_MEAN]
-    sample_images = DeviceImages(source.images[sample], labels[sample], source.mean, source.deviation)
-    sample_features = features(body, sample_images, numerics, batch)
+    sample_features = features(body, source, numerics, batch, sample.cpu())
     sums = torch.zeros(len(counts), sample_features.shape[1], device=sample_features.device).index_add_(
-        0, sample_images.labels, sample_features
+        0, labels[sample], sample_features
     )
-    means = sums / torch.bincount(sample_images.labels, minlength=len(counts))[:, None]
+    means = sums / torch.bincount(labels[sample], minlength=len(counts))[:, None]
     return torch.where(means.isfinite(), means, torch.nan)
 
 

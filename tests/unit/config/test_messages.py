@@ -205,8 +205,8 @@ NAMES = [
     (
         "[compute]\nnonsense = 1",
         'unknown key "nonsense" in [compute]',
-        "[compute] has devices, workers_per_device, threads, attempts, model_deadline, executor, block_minutes, slurm, "
-        "ray",
+        "[compute] has devices, workers_per_device, threads, images, attempts, model_deadline, executor, "
+        "block_minutes, slurm, ray",
     ),
     ('[compute]\npartition = "x"', 'unknown key "partition" in [compute]', "partition belongs in [compute.slurm]"),
     ('[compute.slurm]\npartiton = "x"', 'unknown key "partiton" in [compute.slurm]', "did you mean partition?"),

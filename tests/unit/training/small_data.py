@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from tui_influence.config.schema import ModelSection, TrainSection
+from tui_influence.training.device_memory import ImageMemory
 from tui_influence.training.trainer import Trainer
 from tui_influence.training.types import Outcome, SourceData, TargetData
 
@@ -32,7 +33,13 @@ def target(
 
 
 def trainer(
-    data=None, targets=None, arch: str = "small-cnn", width: float = 1.0, resolution: int | None = None, **train
+    data=None,
+    targets=None,
+    arch: str = "small-cnn",
+    width: float = 1.0,
+    resolution: int | None = None,
+    image_memory: ImageMemory = "auto",
+    **train,
 ) -> Trainer:
     recipe = {"epochs": 2, "batch_size": 32, "lr": 0.1, "precision": "fp32"}
     return Trainer(
@@ -40,6 +47,7 @@ def trainer(
         [target()] if targets is None else targets,
         ModelSection(arch=arch, width=width, resolution=resolution),
         TrainSection(**{**recipe, **train}),
+        image_memory=image_memory,
     )
 
 

@@ -8,8 +8,10 @@ from torch import nn
 from tests.unit.training.own_networks import UnusedParameter
 from tests.unit.training.small_data import images_of
 from tui_influence.config.schema import TrainSection
+from tui_influence.training import device_images
 from tui_influence.training import sgd as module
-from tui_influence.training.augment import DeviceImages, source_images
+from tui_influence.training.augment import viewed
+from tui_influence.training.device_images import source_images
 from tui_influence.training.precision import choose_numerics, seeded_generator
 from tui_influence.training.sgd import SGD, Recipe, fit, one_cycle
 from tui_influence.training.types import TrainingFailed
@@ -137,12 +139,12 @@ def test_a_training_takes_two_images(images):
 def test_labels_are_smoothed_and_images_shifted_and_mirrored_as_the_config_says(monkeypatch):
     pixels = source_images(*images_of(2, 25), torch.device("cpu"), None)
     smoothing, views = [], []
-    loss, batch = nn.functional.cross_entropy, DeviceImages.batch
+    loss = nn.functional.cross_entropy
     monkeypatch.setattr(
         module, "cross_entropy", lambda *both, label_smoothing: smoothing.append(label_smoothing) or loss(*both)
     )
     monkeypatch.setattr(
-        DeviceImages, "batch", lambda self, index, view=None: views.append(view) or batch(self, index, view)
+        device_images, "viewed", lambda images, index, view: views.append(view) or viewed(images, index, view)
     )
     recipe = Recipe("it", 100, 10, 0.1, TrainSection(label_smoothing=0.125, crop=2, flip=True))
     fit(
@@ -166,9 +168,8 @@ def test_every_chosen_image_is_seen_once_an_epoch_and_no_other_ever(monkeypatch,
     pixels = source_images(*images_of(4, 25), torch.device("cpu"), None)
     chosen = torch.arange(0, 100, 2)
     seen = []
-    batch = DeviceImages.batch
     monkeypatch.setattr(
-        DeviceImages, "batch", lambda self, index, view=None: seen.append(index) or batch(self, index, view)
+        device_images, "viewed", lambda images, index, view: seen.append(index) or viewed(images, index, view)
     )
     recipe = Recipe("it", steps, 16, 0.1, TrainSection())
     body, head = nn.Flatten(), nn.Linear(64, 4)

@@ -10,8 +10,9 @@ import torch
 from tests.requirements import require
 from tests.unit.training.small_data import images_of
 from tui_influence.pixel_counts import pixel_counts
-from tui_influence.training import augment as module
-from tui_influence.training.augment import source_images
+from tui_influence.training import device_images as module
+from tui_influence.training.augment import draw_views
+from tui_influence.training.device_images import source_images
 from tui_influence.training.precision import seeded_generator
 
 CPU = torch.device("cpu")
@@ -21,10 +22,15 @@ def held(images, resolution=None):
     return source_images(images, np.arange(len(images), dtype=np.int64), CPU, resolution)
 
 
+def whole(pixels, views=None):
+    """All images as one batch."""
+    return next(pixels.batches(pixels.all_indices(), len(pixels), views))
+
+
 def test_the_source_has_mean_zero_and_deviation_one():
     images, _ = images_of(3, 20, channels=3)
     pixels = held(images)
-    batch = pixels.batch(pixels.all_indices())
+    batch = whole(pixels)
     assert batch.shape == (60, 3, 8, 8)
     torch.testing.assert_close(batch.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
     torch.testing.assert_close(batch.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-4, rtol=0)
@@ -33,14 +39,14 @@ def test_the_source_has_mean_zero_and_deviation_one():
 def test_a_view_is_a_reflected_shift_and_then_a_mirror_image():
     images, _ = images_of(2, 3, channels=3)
     pixels = held(images)
-    plain = pixels.batch(pixels.all_indices()).numpy()
+    plain = whole(pixels).numpy()
     padded = np.pad(plain, ((0, 0), (0, 0), (2, 2), (2, 2)), mode="reflect")
     for down, right, mirrored in ((0, 0, 0), (2, -1, 0), (-2, 2, 0), (0, 0, 1), (1, 2, 1)):
         view = torch.tensor([[down, right, mirrored]]).expand(6, 3)
         expected = padded[:, :, 2 + down : 10 + down, :]
         start = slice(2 + right, 10 + right)
         expected = expected[..., start] if not mirrored else plain_mirror(expected, right)
-        np.testing.assert_array_equal(pixels.batch(pixels.all_indices(), view).numpy(), expected)
+        np.testing.assert_array_equal(whole(pixels, view).numpy(), expected)
 
 
 def plain_mirror(padded_rows, right):
@@ -54,14 +60,11 @@ def reflected(position, size):
 
 
 def test_views_cover_every_shift_and_both_sides():
-    pixels = held(images_of(1, 2)[0])
-    views = pixels.draw_views(torch.Size((50, 40)), 2, True, seeded_generator(0))
-    assert views.shape == (50, 40, 3)
-    assert {tuple(v) for v in views.reshape(-1, 3).tolist()} == {
-        (a, b, m) for a in range(-2, 3) for b in range(-2, 3) for m in (0, 1)
-    }
-    assert pixels.draw_views(torch.Size((5,)), 0, False, seeded_generator(0)) is None
-    assert not pixels.draw_views(torch.Size((500,)), 1, False, seeded_generator(0))[:, 2].any()
+    views = draw_views(2000, 8, 2, True, seeded_generator(0))
+    assert views.shape == (2000, 3)
+    assert {tuple(v) for v in views.tolist()} == {(a, b, m) for a in range(-2, 3) for b in range(-2, 3) for m in (0, 1)}
+    assert draw_views(5, 8, 0, False, seeded_generator(0)) is None
+    assert not draw_views(500, 8, 1, False, seeded_generator(0))[:, 2].any()
 
 
 def test_targets_take_the_sources_channels_and_normalisation():
@@ -72,7 +75,7 @@ def test_targets_take_the_sources_channels_and_normalisation():
     grey = source.matching(colour, np.zeros(1, np.int64))
     assert grey.images.shape == (1, 8, 8, 1)
     assert grey.images.unique().tolist() == [round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)]
-    assert grey.mean is source.mean
+    assert grey.normalisation is source.normalisation
     three = held(images_of(1, 2, channels=3)[0]).matching(np.full((1, 8, 8, 1), 7, np.uint8), np.zeros(1, np.int64))
     assert torch.equal(three.images, torch.full((1, 8, 8, 3), 7, dtype=torch.uint8))
 
@@ -87,7 +90,7 @@ def test_images_of_another_size_are_refused(shape, resolution):
 
 def test_black_images_are_not_divided_by_nothing():
     pixels = held(np.zeros((3, 8, 8, 1), np.uint8))
-    assert torch.equal(pixels.batch(pixels.all_indices()), torch.zeros(3, 1, 8, 8))
+    assert torch.equal(whole(pixels), torch.zeros(3, 1, 8, 8))
 
 
 @pytest.mark.parametrize("pixels_at_once", [1, 7 * 64, 1 << 18])
@@ -96,8 +99,8 @@ def test_mean_and_deviation_are_those_of_all_pixels_however_many_at_a_time(monke
     images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
     images[..., 1] //= 4
     pixels = held(images)
-    np.testing.assert_allclose(pixels.mean, images.mean(axis=(0, 1, 2)), rtol=1e-6)
-    np.testing.assert_allclose(pixels.deviation, images.std(axis=(0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(pixels.normalisation.mean, images.mean(axis=(0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(pixels.normalisation.deviation, images.std(axis=(0, 1, 2)), rtol=1e-6)
     assert (pixels.size, pixels.channels) == (8, 3)
     grey = held(images[..., :1]).matching(images, np.zeros(20, np.int64))
     expected = images.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
@@ -108,26 +111,26 @@ def test_images_that_hardly_vary_are_not_blown_up():
     flat = np.full((4, 8, 8, 1), 100, np.uint8)
     flat[0, 0, 0] = 102  # less than one grey level of deviation
     pixels = held(flat)
-    assert pixels.deviation.tolist() == [1.0]
-    found = pixels.batch(pixels.all_indices())
+    assert pixels.normalisation.deviation.tolist() == [1.0]
+    found = whole(pixels)
     assert float(found.max() - found.min()) == pytest.approx(2)
 
 
 def test_a_batch_is_in_the_order_of_its_index_and_channels_last():
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
     pixels = held(images)
-    found = pixels.batch(torch.tensor([3, 0, 3]))
-    expected = (images[[3, 0, 3]] - pixels.mean.numpy()) / pixels.deviation.numpy()
+    found = next(pixels.batches(torch.tensor([3, 0, 3]), 3))
+    expected = (images[[3, 0, 3]] - pixels.normalisation.mean.numpy()) / pixels.normalisation.deviation.numpy()
     np.testing.assert_allclose(found.numpy(), expected.transpose(0, 3, 1, 2), rtol=1e-5)
     assert found.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_shift_is_at_most_the_image():
     pixels = held(images_of(1, 2)[0])
-    views = pixels.draw_views(torch.Size((4000,)), 64, False, seeded_generator(0))
+    views = draw_views(4000, 8, 64, False, seeded_generator(0))
     assert (views[:, :2].min(), views[:, :2].max()) == (-7, 7)
-    assert pixels.batch(torch.zeros(4000, dtype=torch.int64), views).isfinite().all()
-    only_mirrored = pixels.draw_views(torch.Size((40,)), 0, True, seeded_generator(0))
+    assert next(pixels.batches(torch.zeros(4000, dtype=torch.int64), 4000, views)).isfinite().all()
+    only_mirrored = draw_views(40, 8, 0, True, seeded_generator(0))
     assert only_mirrored[:, :2].unique().tolist() == [0]
     assert only_mirrored[:, 2].unique().tolist() == [0, 1]
 
@@ -146,21 +149,21 @@ def test_mean_and_deviation_are_those_of_the_pixels_to_the_last_bit(channels):
     deviation = (exact.square().sum((0, 1, 2)) / (exact.numel() / channels) - mean.square()).sqrt()
     for counts in (None, pixel_counts(images)):
         pixels = source_images(images, np.zeros(len(images), np.int64), CPU, None, counts)
-        assert torch.equal(pixels.mean, mean.float())
-        assert torch.equal(pixels.deviation, deviation.float())
+        assert torch.equal(pixels.normalisation.mean, mean.float())
+        assert torch.equal(pixels.normalisation.deviation, deviation.float())
 
 
 def test_mean_and_deviation_are_taken_from_counts_where_there_are_any():
     images, labels = images_of(3, 20)
     darker = source_images(images, labels, CPU, None, pixel_counts(images // 2))
-    assert darker.mean < held(images).mean
+    assert darker.normalisation.mean < held(images).normalisation.mean
 
 
 PEAK = """
 import sys
 from pathlib import Path
 import numpy as np, torch
-from tui_influence.training.augment import source_images
+from tui_influence.training.device_images import source_images
 
 def hold(images):
     source_images(images, np.zeros(len(images), np.int64), torch.device("cpu"), None)
@@ -185,5 +188,5 @@ def test_images_of_many_pixels_are_made_grey_a_few_at_a_time(monkeypatch):
     images, labels = images_of(2, 4, channels=3)
     source = held(images_of(2, 4)[0])
     whole = source.matching(images, labels).images
-    monkeypatch.setattr("tui_influence.training.augment._SLICE_VALUES", 1)
+    monkeypatch.setattr("tui_influence.training.device_images._SLICE_VALUES", 1)
     assert torch.equal(source.matching(images, labels).images, whole)

@@ -8,13 +8,18 @@ from torch import nn
 from tests.unit.training.small_data import images_of
 from tui_influence.config.schema import TrainSection
 from tui_influence.training import transfer
-from tui_influence.training.augment import source_images
+from tui_influence.training.device_images import source_images
 from tui_influence.training.precision import choose_numerics, seeded_generator
 from tui_influence.training.sgd import Recipe
 from tui_influence.training.types import TrainingFailed
 
 CPU = torch.device("cpu")
 HOW = choose_numerics("cpu", "fp32", 1)
+
+
+def whole(pixels):
+    """All images as one batch."""
+    return next(pixels.batches(pixels.all_indices(), len(pixels)))
 
 
 def pixels_of(images, labels):
@@ -34,13 +39,13 @@ def test_an_image_is_nearest_to_the_class_whose_first_hundred_images_it_looks_li
     body = nn.Flatten()
     class_means = transfer.class_features(body, source, 5, HOW, batch)
     found = transfer.nearest_source_classes(body, class_means, tests, HOW, batch)
-    flat = source.batch(source.all_indices()).flatten(1).numpy().astype(np.float64)
+    flat = whole(source).flatten(1).numpy().astype(np.float64)
     means = {label: flat[np.flatnonzero(labels == label)[:100]].mean(axis=0) for label in (0, 1, 3)}
     assert class_means.isnan().all(1).tolist() == [False, False, True, False, True]
     for label, mean in means.items():
         np.testing.assert_allclose(class_means[label].numpy(), mean, rtol=1e-4)
     for test, labels_found in zip(tests, found, strict=True):
-        for image, label in zip(test.batch(test.all_indices()).flatten(1).numpy(), labels_found, strict=True):
+        for image, label in zip(whole(test).flatten(1).numpy(), labels_found, strict=True):
             distances = {known: np.linalg.norm(image - mean) for known, mean in means.items()}
             assert label == min(distances, key=distances.__getitem__)
     assert len(set(np.concatenate(found).tolist())) > 1
@@ -51,7 +56,7 @@ def test_an_image_is_taken_for_the_class_of_the_largest_output():
     head = nn.Linear(64, 4)
     found = transfer.features(nn.Sequential(nn.Flatten(), head), test, HOW, 4).argmax(1).numpy()
     with torch.no_grad():
-        logits = head(test.batch(test.all_indices()).flatten(1)).numpy()
+        logits = head(whole(test).flatten(1)).numpy()
     assert found.tolist() == logits.argmax(axis=1).tolist()
 
 
@@ -71,9 +76,9 @@ def test_a_probe_says_how_well_it_fits_and_is_applied_to_the_test_images():
     train, test = pixels_of(*images_of(3, 20)), pixels_of(*images_of(3, 5, seed=3))
     logits, metrics = transfer.fit_linear_probe(nn.Flatten(), train, test, 3, 0.1, HOW, 16)
     assert logits.shape == (15, 3)
-    known = train.batch(train.all_indices()).flatten(1)
+    known = whole(train).flatten(1)
     solution = transfer.linear.solve(known, train.labels, 3, 0.1)
-    torch.testing.assert_close(logits, solution.logits(test.batch(test.all_indices()).flatten(1)))
+    torch.testing.assert_close(logits, solution.logits(whole(test).flatten(1)))
     right = (solution.logits(known).argmax(1) == train.labels).double().mean()
     assert metrics["target_train_accuracy"] == float(right) > 0.9
     assert metrics["target_train_loss"] == solution.loss < metrics["probe_objective"] == solution.objective
@@ -90,6 +95,6 @@ def test_fine_tuning_trains_body_and_head_and_evaluates_without_its_batches():
     logits, metrics = transfer.finetune(body, head, train, test, recipe, HOW, 4, seeded_generator(0))
     assert not torch.equal(before, head.weight)
     with torch.no_grad():
-        expected = head(body.eval()(test.batch(test.all_indices())))
+        expected = head(body.eval()(whole(test)))
     torch.testing.assert_close(logits, expected)
     assert set(metrics) == {"target_train_loss", "target_train_accuracy"}

@@ -1,0 +1,133 @@
+"""Images that are read while the network trains: the same models to the last bit, and no thread is left behind."""
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from tests.unit.training.small_data import images_of, mask, same, source, target, trainer
+from tui_influence.training import device_memory
+from tui_influence.training.device_images import source_images
+from tui_influence.training.device_memory import available_memory, choose_streamed
+
+CPU = torch.device("cpu")
+
+
+def readers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "tinfl-reader"]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("options", [{}, {"crop": 0, "flip": False}, {"steps": 7, "epochs": None}])
+def test_streamed_images_train_the_same_models(channels, options):
+    targets = [target(), target("full-network", classes=3, seed=2, channels=3)]
+    data = source(channels=channels)
+    resident = trainer(data, targets, image_memory="resident", **options)
+    streamed = trainer(data, targets, image_memory="streamed", **options)
+    assert resident.streamed_bytes == 0
+    parts = [data.images, *(part for t in targets for part in (t.train_images, t.test_images))]
+    assert streamed.streamed_bytes == sum(part.nbytes for part in parts)
+    for keep, seed in ((mask(), 0), (mask(1, 3), 1)):
+        assert same(resident.run(keep, seed), streamed.run(keep, seed))
+    first, second = (
+        t.run(mask(), 2, evaluation_batch=7, is_prior=True, map_classes=True)[0] for t in (resident, streamed)
+    )
+    assert same([first], [second])
+    for name in ("mapping", "ablation", "class_features", "mapped", "nearest"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+    assert not readers()
+
+
+def test_an_iterator_that_is_closed_early_ends_its_thread():
+    images, labels = images_of(3, 400)
+    batches = source_images(images, labels, CPU, None, streamed=True).batches(torch.arange(1200), 2)
+    next(batches)
+    assert len(readers()) == 1
+    batches.close()
+    assert not readers()
+
+
+def test_what_cannot_be_read_is_raised_where_the_batch_is_used(monkeypatch):
+    images, labels = images_of(3, 40)
+    pixels = source_images(images, labels, CPU, None, streamed=True)
+
+    def fail(*_, **__):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("tui_influence.training.device_images.np.take", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        list(pixels.batches(torch.arange(120), 8))
+    assert not readers()
+
+
+def test_the_largest_sets_are_streamed_until_half_the_memory_holds_the_others():
+    assert choose_streamed([50, 10, 20], memory=1000) == [False, False, False]
+    assert choose_streamed([50, 10, 20], memory=100) == [True, False, False]
+    assert choose_streamed([50, 10, 20], memory=40) == [True, False, True]
+    assert choose_streamed([50, 10, 20], memory=0) == [True, True, True]
+    assert choose_streamed([50, 10], memory=0, setting="resident") == [False, False]
+    assert choose_streamed([50, 10], memory=1000, setting="streamed") == [True, True]
+
+
+def test_a_trainer_decides_by_the_memory_that_is_free(monkeypatch):
+    data, targets = source(), [target()]
+    sizes = [data.images.nbytes, targets[0].train_images.nbytes, targets[0].test_images.nbytes]
+    monkeypatch.setattr("tui_influence.training.trainer.available_memory", lambda _: 2 * (sum(sizes) - 1))
+    assert trainer(data, targets).streamed_bytes == max(sizes)
+    monkeypatch.setattr("tui_influence.training.trainer.available_memory", lambda _: 2 * sum(sizes))
+    assert trainer(data, targets).streamed_bytes == 0
+
+
+def test_the_limit_of_a_control_group_counts(monkeypatch, tmp_path):
+    monkeypatch.setattr(device_memory, "_CGROUP", tmp_path)
+    unlimited = available_memory(CPU)
+    assert unlimited > 0
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("700\n")
+    assert available_memory(CPU) > 1000
+    (tmp_path / "memory.max").write_text("1000\n")
+    assert available_memory(CPU) == 300
+    (tmp_path / "memory.stat").write_text("anon 500\ninactive_file 150\nactive_file 50\n")
+    assert available_memory(CPU) == 450
+    (tmp_path / "memory.current").write_text("5000\n")
+    assert available_memory(CPU) == 0
+
+
+SMALL_PROCESS = """
+import resource, sys
+import numpy as np, torch
+from tests.unit.training.small_data import images_of, mask, trainer
+from tui_influence.training.types import SourceData, TargetData
+
+resource.setrlimit(resource.RLIMIT_DATA, (3 << 29, 3 << 29))  # 1.5 GB of memory of its own
+torch.set_num_threads(1)
+images = np.memmap(sys.argv[1], np.uint8, "r").reshape(-1, 224, 224, 3)
+labels = np.arange(len(images)) % 6
+data = SourceData(images, labels, 6, labels.astype(np.int32), np.ones((3, 256), np.int64))
+test = images_of(2, 4, size=224, channels=3)
+options = {"epochs": None, "steps": 4, "batch_size": 16, "width": 0.25}
+model = trainer(data, [TargetData("fixed-feature", *test, *test, 2)], image_memory=sys.argv[2], **options)
+print(model.run(mask(), 0)[0].margins.tobytes().hex())
+"""
+
+
+def test_a_process_of_half_its_memory_trains_on_a_file(tmp_path):
+    """The file of 3 GB consists of holes but for every hundredth image; who reads a hole gets zeros."""
+    path, images, size = tmp_path / "images", 20_000, 224 * 224 * 3
+    noise = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8).tobytes()
+    with path.open("wb") as file:
+        file.truncate(images * size)
+        for image in range(0, images, 100):
+            file.seek(image * size)
+            file.write(noise)
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", SMALL_PROCESS, path, kind], capture_output=True, text=True, check=True
+        ).stdout
+        for kind in ("streamed", "resident")
+    ]
+    assert len(outputs[0].strip()) == 8 * 4 * 2
+    assert outputs[0] == outputs[1]
