@@ -142,9 +142,7 @@ def event_sentence(event: Mapping[str, Any]) -> str:
             text = f"worker {event.get('worker')} on {event.get('device')} started as process {event.get('pid')}"
         case "worker-ready":
             streamed = event.get("streamed_bytes")
-            reads = (
-                f"; it reads {streamed / 1e9:,.1f} GB of images while it trains" if isinstance(streamed, int) else ""
-            )
+            reads = f"; it reads {format_bytes(streamed)} of images as it trains" if isinstance(streamed, int) else ""
             text = f"worker {event.get('worker')} is ready; it trains with {event.get('numerics')}{reads}"
         case "worker-ended":
             last = f"; its log ends with: {event.get('last')}" if event.get("last") else ""

@@ -209,3 +209,11 @@ def test_a_line_that_was_cut_short_stays_alone_however_short_it_is(tmp_path, tor
     log.close()
     assert kinds(path) == ["started", "resumed"]
     assert path.read_bytes().count(b"\n") == 2 + bool(torn)
+
+
+def test_a_worker_says_how_much_it_reads_while_it_trains():
+    event = {"event": "worker-ready", "time": 1.0, "worker": 0, "numerics": "cpu fp32 1 thread"}
+    assert event_sentence(event) == "worker 0 is ready; it trains with cpu fp32 1 thread"
+    streamed = event_sentence({**event, "streamed_bytes": 3 << 30})
+    assert streamed == "worker 0 is ready; it trains with cpu fp32 1 thread; it reads 3.0 GiB of images as it trains"
+    assert event_sentence({**event, "streamed_bytes": "3"}) == event_sentence(event)
