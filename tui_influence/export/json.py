@@ -12,7 +12,8 @@ from typing import Any
 
 from tui_influence import __version__
 from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
-from tui_influence.influence.types import LDS, ComparedGroup, LDSCeiling, RankedGroup, Reliability, ReliabilityForecast
+from tui_influence.influence.estimators import find_estimator
+from tui_influence.influence.types import LDS, ComparedGroup, LDSCeiling, RankedGroup, Ranking, ReliabilityForecast
 from tui_influence.render.numbers import finite
 from tui_influence.render.ranking import first, meaning, selection, verdict
 
@@ -96,7 +97,7 @@ def _side(report: RankReport) -> dict[str, Any]:
 def _trust(report: RankReport) -> dict[str, Any]:
     ranking = report.ranking
     return {
-        "reliability": _reliability(ranking.reliability),
+        "reliability": _reliability(ranking),
         "lds": lds_document(ranking.lds),
         "forecast": _forecast(ranking.forecast),
     }
@@ -136,7 +137,8 @@ def _numbers(row: RankedGroup) -> dict[str, Any]:
     }
 
 
-def _reliability(reliability: Reliability | None) -> dict[str, Any] | None:
+def _reliability(ranking: Ranking) -> dict[str, Any] | None:
+    reliability = ranking.reliability
     if reliability is None:
         return None
     return {
@@ -145,6 +147,7 @@ def _reliability(reliability: Reliability | None) -> dict[str, Any] | None:
         "low": finite(reliability.low),
         "high": finite(reliability.high),
         "n_splits": int(reliability.n_splits),
+        "meaning": find_estimator(ranking.estimator).reliability_meaning,
     }
 
 

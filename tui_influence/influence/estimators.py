@@ -36,6 +36,7 @@ class Estimator:
         is_linear: the influence on a sum of outputs is the sum of the influences on each.
         needs_prior: its function takes `prior`; it is for runs with prior networks.
         needs_penalty: its function takes `penalty`; its halves share the one that all models lead to.
+        reliability_meaning: what the reliability of its rankings is, as a noun phrase.
         extremes_coverage: in words, how many 95% intervals of the three highest and lowest of a ranking hold the truth
             in simulations (`benchmarks/bench_coverage.py`).
         halves: function of its module that estimates both halves of all splits at once, `(masks (m, K), outputs (m,),
@@ -45,6 +46,7 @@ class Estimator:
     name: str
     description: str
     meaning: str
+    reliability_meaning: str = "the rank correlation to expect with a second sweep of this size"
     extremes_coverage: str = "fewer"
     supports_only: bool = False
     is_linear: bool = False
@@ -135,6 +137,7 @@ ESTIMATORS = {
                 "change of the {quantity} of {examples} when the {noun} joins the training set, "
                 "by regression on all {nouns} at once, shrunk towards what networks trained on all {nouns} say"
             ),
+            reliability_meaning="the squared correlation to expect with the true influences",
             extremes_coverage="about 95%, or 30 to 95% where few matter,",
             needs_prior=True,
         ),
@@ -164,6 +167,14 @@ def default_estimator(*, has_prior: bool, groups: int) -> str:
     if has_prior:
         return PRIOR_ESTIMATOR
     return DEFAULT_ESTIMATOR if groups <= MAX_RIDGE_GROUPS else PLAIN_ESTIMATOR
+
+
+def reliability_meanings() -> str:
+    """Return what the reliability of a ranking is by each estimator, to go on after "reliability is"."""
+    names: dict[str, list[str]] = {}
+    for name, estimator in ESTIMATORS.items():
+        names.setdefault(estimator.reliability_meaning, []).append(name)
+    return ", ".join(f"by {' and '.join(by)} {meaning}" for meaning, by in names.items())
 
 
 def estimators_of_single_groups() -> str:

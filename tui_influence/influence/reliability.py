@@ -1,5 +1,8 @@
 """Reliability of a ranking: the rank correlation expected with that of a second sweep.
 
+Of an estimate with a prior it is the squared correlation expected with the true influences: two sweeps share the prior,
+so their agreement says little. Without a prior both are the same number, but for ranks (Spearman 1910).
+
 Under random masks the halves of a sweep are two sweeps of half the size. Halves of an orthogonal design are not
 orthogonal, and say little about all of it: there the reliability comes from the errors of the estimates.
 """

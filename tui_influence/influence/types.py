@@ -125,11 +125,12 @@ class LDSCeiling:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Rank correlation expected between a ranking and that of a second sweep of the same size.
+    """How far to trust the order of a ranking: what that is depends on the estimator (`reliability_meaning`).
 
     Attributes:
-        value: Spearman-Brown corrected split-half correlation, 2 r / (1 + r), for random masks; for orthogonal ones and
-            for an estimate with a prior, what its standard errors imply.
+        value: without a prior, the rank correlation expected with the ranking of a second sweep of the same size:
+            Spearman-Brown corrected split-half correlation, 2 r / (1 + r), for random masks, and what the standard
+            errors imply for orthogonal ones. With a prior, the squared correlation expected with the true influences.
         half: r, the mean rank correlation between the two halves' rankings, uncorrected; NaN without halves.
         low: lower end of the 95% interval for `value`.
         high: upper end.

@@ -171,7 +171,7 @@ def trust(report: RankReport) -> str:
     """Return the reliability of the order, in one sentence."""
     reliability = report.ranking.reliability
     if reliability is None or not isfinite(reliability.value):
-        return "Reliability unknown: too few models or groups to tell whether a second sweep would order them alike."
+        return "Reliability unknown: too few models or groups."
     value = with_interval(reliability.value, reliability.low, reliability.high)
     if report.is_noise():
         return f"Reliability {value}, noise: the order cannot be distinguished from chance."
@@ -180,12 +180,8 @@ def trust(report: RankReport) -> str:
             f"Reliability {value}, uncertain: the {report.nouns} with q < {SIGNIFICANCE_LEVEL:g} have an effect, "
             "but the order of all as a whole cannot be distinguished from chance yet."
         )
-    word = reliability_grade(reliability)
-    if report.ranking.prior_share is not None:
-        return (
-            f"Reliability {value}, {word}: the share of the differences between influences that is expected to be true."
-        )
-    return f"Reliability {value}, {word}: the rank correlation to expect with a second sweep of this size."
+    meaning_of_value = find_estimator(report.ranking.estimator).reliability_meaning
+    return f"Reliability {value}, {reliability_grade(reliability)}: {meaning_of_value}."
 
 
 def comparison_labels(report: ComparisonReport) -> tuple[str, str]:

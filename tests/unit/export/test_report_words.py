@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,9 @@ from tui_influence.influence.estimators import ESTIMATORS
 from tui_influence.influence.types import LDS, OutputKind, Reliability, ReliabilityForecast
 from tui_influence.render.numbers import with_interval
 from tui_influence.render.ranking import meaning, selection, unit, verdict
+from tui_influence.tui.screens.sweep import SweepScreen
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_verdict_gives_reliability_lds_and_forecast_with_intervals():
@@ -27,6 +31,22 @@ def test_intervals_say_what_they_hold_for(estimator):
     report = replace(report, ranking=replace(report.ranking, estimator=estimator))
     assert f"lowest of a ranking {ESTIMATORS[estimator].extremes_coverage} do" in selection(report)
     assert json.loads(rank_json(report))["selection"] == selection(report)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_every_text_says_the_same_of_what_the_reliability_is(estimator):
+    report = alphabet_report()
+    report = replace(report, ranking=replace(report.ranking, estimator=estimator))
+    meaning_of_value = ESTIMATORS[estimator].reliability_meaning
+    assert f"Reliability 0.83 [0.76, 0.88], good: {meaning_of_value}." in verdict(report)
+    assert json.loads(rank_json(report))["reliability"]["meaning"] == meaning_of_value
+    assert meaning_of_value in SweepScreen.help
+    assert meaning_of_value in " ".join((ROOT / "docs" / "statistics.md").read_text(encoding="utf-8").split())
+
+
+def test_only_an_estimate_with_a_prior_is_compared_with_the_true_influences():
+    squared = {name for name, entry in ESTIMATORS.items() if "squared" in entry.reliability_meaning}
+    assert squared == {name for name, entry in ESTIMATORS.items() if entry.needs_prior}
 
 
 def test_verdict_of_noise_promises_no_number_of_models():

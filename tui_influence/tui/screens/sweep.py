@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 
+from tui_influence.influence.estimators import reliability_meanings
 from tui_influence.render.run import model_lines, run_summary
 from tui_influence.runs.heartbeat import State
 from tui_influence.tui.actions import bindings
@@ -20,9 +21,9 @@ class SweepScreen(ModeScreen):
     mode = "sweep"
     help = (
         "The sweep. Its progress is read from the run's files: leaving changes nothing, and a sweep that runs goes on. "
-        "Time left is an estimate, with the range it may fall in. Reliability is how similarly a second sweep would "
-        "rank the classes; the curve goes on as a forecast. A model that was given up is tried again by "
-        "<sweep.resume>."
+        "Time left is an estimate, with the range it may fall in. Reliability is "
+        f"{reliability_meanings()}. Its curve goes on as a forecast. "
+        "A model that was given up is tried again by <sweep.resume>."
     )
     BINDINGS = bindings("sweep")
 
