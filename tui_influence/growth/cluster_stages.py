@@ -69,7 +69,7 @@ def decide_share(paths: Paths, info: RunInfo, config: Config, clusters: ClassClu
     options = row_options(models, clusters.first_rows)
     variances = _measured_variances(paths, info, clusters)
     if variances is None:
-        reason = f"{options['half']} of {models} models have cluster masks: the first say nothing of the best number"
+        reason = "the first say nothing of the best number"
         return clusters.decided(options["half"], reason, {})
     labels = np.array(clusters.clusters)
     by_rows: dict[int, float] = {}
@@ -80,7 +80,7 @@ def decide_share(paths: Paths, info: RunInfo, config: Config, clusters: ClassClu
     best = min(by_rows, key=lambda count: by_rows[count])
     others = [f"{sqrt(variance):.3g} with {count}" for count, variance in by_rows.items() if count != best]
     error = f"{sqrt(by_rows[best]):.3g} nats"
-    reason = f"{best} of {models} models have cluster masks: expected standard error of a class {error}"
+    reason = f"expected standard error of a class {error}"
     if others:
         reason += f", against {' and '.join(others)}"
     numbers = {

@@ -10,7 +10,7 @@ from tui_influence.errors import ResultsError
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import ACTIVE, HEARTBEAT_OVERDUE, Heartbeat, State, observe
 from tui_influence.runs.ownership import Owner
-from tui_influence.store.class_clusters import read_class_clusters
+from tui_influence.store.class_clusters import ClassClusters, read_class_clusters
 from tui_influence.store.growth import Growth, read_growth
 from tui_influence.store.listing import failure_reason, list_completed, list_failures
 from tui_influence.store.paths import Paths
@@ -40,6 +40,7 @@ class Overview:
         failures: the last of them, with reasons.
         observed_at: seconds since 1970.
         clusters: the class clusters of the first stage, in words; empty if there are none.
+        class_clusters: the same as it is in `clusters.json`; None before it is written, and where it cannot be read.
         growth: reliability of a sweep, the models it needs, and why it grew or ended.
     """
 
@@ -52,6 +53,7 @@ class Overview:
     failures: tuple[FailedModel, ...]
     observed_at: float
     clusters: str = ""
+    class_clusters: ClassClusters | None = None
     growth: Growth = field(default_factory=Growth)
 
     @property
@@ -116,6 +118,7 @@ def overview(paths: Paths, info: RunInfo | None = None, *, max_failures: int = 3
     failed = {role: list_failures(paths, role) - indices for role, indices in finished.items()}
     if heartbeat is None and state not in ACTIVE:
         state = _state_by_records(state, planned, finished, failed)
+    clusters, class_clusters = _clusters(paths, info)
     return Overview(
         state=state,
         heartbeat=_with_record_counts(heartbeat, planned, finished, failed),
@@ -129,20 +132,26 @@ def overview(paths: Paths, info: RunInfo | None = None, *, max_failures: int = 3
             for index in sorted(indices)[-max_failures:]
         ),
         observed_at=time.time(),
-        clusters=_describe_clusters(paths, info),
+        clusters=clusters,
+        class_clusters=class_clusters,
         growth=read_growth(paths),
     )
 
 
-def _describe_clusters(paths: Paths, info: RunInfo | None) -> str:
-    """Return what is known of a run's class clusters; an error of their file, which nothing here depends on."""
+def _clusters(paths: Paths, info: RunInfo | None) -> tuple[str, ClassClusters | None]:
+    """Return a run's class clusters, in words and as they are.
+
+    An error of their file stands instead of the words: nothing here depends on it.
+    """
     if info is None or not info.n_clusters:
-        return ""
+        return "", None
     try:
         clusters = read_class_clusters(paths, info.identity, info.source.groups)
     except ResultsError as error:
-        return str(error)
-    return clusters.reason if clusters else f"{info.n_clusters}, once the prior networks are trained"
+        return str(error), None
+    if clusters is None:
+        return f"{info.n_clusters}, once the prior networks are trained", None
+    return clusters.describe(info.models), clusters
 
 
 def _state_by_records(

@@ -185,22 +185,7 @@ def _growth_reason(paths: Paths, info: RunInfo) -> dict[str, str]:
         ResultsError: `clusters.json` cannot be read.
     """
     clusters = read_class_clusters(paths, info.identity, info.source.groups) if info.n_clusters else None
-    return {"reason": clusters.reason} if clusters else {}
-
-
-def planned_clusters(config: Config, info: RunInfo) -> int:
-    """Return the number of class clusters of the run that a config continues.
-
-    Raises:
-        ConfigError: the config has another number.
-    """
-    planned = config_from_json(info.config).n_clusters(len(info.source.groups))
-    if config.design.clusters not in (None, planned):
-        raise ConfigError(
-            f"the run was planned with [design] clusters = {planned}, not {config.design.clusters}: change it back, or "
-            "choose another [run] output"
-        )
-    return planned
+    return {"reason": clusters.describe(info.models)} if clusters else {}
 
 
 def _check_kind(paths: Paths, info: RunInfo, pruning: Pruning | None) -> None:

@@ -49,6 +49,16 @@ class ClassClusters:
         """The first stage of the design."""
         return ClusterStage(self.clusters, self.first_rows, self.cluster_rows)
 
+    def describe(self, models: int) -> str:
+        """Return the clusters, or the share of cluster masks once it is decided, with the reason.
+
+        Args:
+            models: of the `estimate` role that are planned by now; those that a run has grown by have class masks.
+        """
+        if self.cluster_rows is None or not self.clusters:
+            return self.reason
+        return f"{self.cluster_rows:,} of {models:,} models have cluster masks: {self.reason}"
+
     def decided(self, cluster_rows: int, reason: str, numbers: dict[str, float]) -> "ClassClusters":
         """Return the same clusters with the number of cluster rows in all."""
         return replace(self, cluster_rows=cluster_rows, reason=reason, numbers=numbers)

@@ -55,6 +55,7 @@ def _document(run: Overview) -> dict[str, Any]:
         "models_per_hour": heartbeat.models_per_hour if heartbeat else 0.0,
         "eta_seconds": list(heartbeat.eta) if active and heartbeat and heartbeat.eta else None,
         "growth": _growth(run.growth),
+        "clusters": _clusters(run),
         "source_accuracy": heartbeat.source_accuracy if heartbeat else None,
         "target_accuracy": heartbeat.target_accuracy if heartbeat else [],
         "skipped_images": info.source.skipped + sum(target.skipped for target in info.targets) if info else 0,
@@ -72,6 +73,22 @@ def _growth(growth: Growth) -> dict[str, Any] | None:
     if growth.latest is None:
         return None
     return {**vars(growth.latest), "decisions": [vars(decision) for decision in growth.decisions]}
+
+
+def _clusters(run: Overview) -> dict[str, Any] | None:
+    """Return the class clusters of the first stage, and the models with masks over clusters and over classes."""
+    info, clusters = run.info, run.class_clusters
+    if info is None or not info.n_clusters:
+        return None
+    is_decided = clusters is not None and clusters.cluster_rows is not None
+    cluster_models = clusters.stage.planned_rows if clusters else None
+    return {
+        "clusters": info.n_clusters,
+        "cluster_models": cluster_models,
+        "class_models": info.models - cluster_models if is_decided and cluster_models is not None else None,
+        "is_decided": is_decided,
+        "text": run.clusters,
+    }
 
 
 def _by_name(counts: dict[Role, int]) -> dict[str, int]:
