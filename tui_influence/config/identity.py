@@ -24,6 +24,7 @@ _VERSION = 1
 
 _UNSET = "not set"
 _REPEATS = "heldout_repeats"
+_CLUSTERS = "clusters"
 
 _ADDED = ("train.steps",)
 """Settings that older versions lack: where they are not set they do not count, so that older runs stay the same."""
@@ -64,12 +65,31 @@ def differences(old: Config, new: Config) -> list[str]:
     return lines
 
 
+def changed_clusters(old: Config, new: Config, classes: int) -> list[str]:
+    """Return a line such as `design.clusters: 9 -> 12` if the number of class clusters differs; else nothing.
+
+    It is not in the identity, as its default depends on the data.
+
+    Args:
+        old: config of the run.
+        new: that it is continued with.
+        classes: of the source.
+    """
+    before, after = old.n_clusters(classes), new.n_clusters(classes)
+    is_default = new.design.clusters is None
+    return [] if before == after else [_changed_design(_CLUSTERS, before, after, is_default=is_default)]
+
+
 def _changed_repeats(old: DesignSection, new: DesignSection) -> list[str]:
     before, after = old.heldout_repeats, new.heldout_repeats
     if not old.heldout or before == after:
         return []
-    remedy = "" if _REPEATS in new.model_fields_set else f" (the default; this run needs {_REPEATS} = {before})"
-    return [f"design.{_REPEATS}: {before} -> {after}{remedy}"]
+    return [_changed_design(_REPEATS, before, after, is_default=_REPEATS not in new.model_fields_set)]
+
+
+def _changed_design(key: str, before: int, after: int, *, is_default: bool) -> str:
+    remedy = f" (the default; this run needs {key} = {before})" if is_default else ""
+    return f"design.{key}: {before} -> {after}{remedy}"
 
 
 def _settings(config: Config) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tui_influence import __version__
-from tui_influence.config.identity import compute_identity
+from tui_influence.config.identity import changed_clusters, compute_identity
 from tui_influence.config.loader import config_from_json, config_to_json
 from tui_influence.config.schema import Config
 from tui_influence.datasets import thumbnails
@@ -81,7 +81,10 @@ def prepare(
     if pruning and pruning.groups != tuple(data.groups.names):
         raise ConfigError(f"{paths.root}: the groups changed since this pruning was planned")
     groups = data.groups.names
-    clusters = planned_clusters(config, previous) if previous else config.n_clusters(len(groups))
+    classes = len(previous.source.groups if previous else groups)
+    clusters = config.n_clusters(classes)
+    if previous and (changed := changed_clusters(config_from_json(previous.config), config, classes)):
+        raise ConfigError(f"{printable(str(paths.root))}: the run was planned otherwise: {changed[0]}")
     config = config.model_copy(update={"design": config.design.model_copy(update={"clusters": clusters})})
     check_design(config.design, len(groups), config.run.seed, clusters)
     models = planned_models(config.design, previous.models if previous else 0)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tui_influence.config.identity import differences
+from tui_influence.config.identity import changed_clusters, differences
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.schema import Config
 from tui_influence.designs import planned_models
@@ -10,7 +10,6 @@ from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.runs.devices import with_devices
 from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.runs.ownership import already_running
-from tui_influence.runs.prepare import planned_clusters
 from tui_influence.runs.supervisor import Request
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info, refuse_if_imported
@@ -41,7 +40,8 @@ def check_against_results(config: Config, root: Path) -> str:
     if info.arms:
         raise ConfigError(f"{root} holds a pruning, not a sweep; run `tinfl resume` to continue it")
     refuse_if_imported(root, info)
-    changes = differences(config_from_json(info.config), config)
+    before = config_from_json(info.config)
+    changes = [*differences(before, config), *changed_clusters(before, config, len(info.source.groups))]
     if changes:
         error = ConfigError(
             f"{root} holds a run of another config ({len(changes)} difference{'' if len(changes) == 1 else 's'}); "
@@ -49,7 +49,6 @@ def check_against_results(config: Config, root: Path) -> str:
         )
         error.details = tuple(changes)
         raise error
-    planned_clusters(config, info)
     planned = (info.models, info.heldout, info.prior)
     models = planned_models(config.design, info.models)
     most = config.design.max_models

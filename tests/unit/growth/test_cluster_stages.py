@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.e2e.program import write_config
+from tests.integration.command_line import run
 from tests.unit.store.conftest import make_record
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.ranking import rank_run
@@ -70,6 +71,10 @@ def draw_record(info, row, noise: float, labels) -> Record:
         ablation=mapping if is_prior else None,
         class_features=features if is_prior else None,
     )
+
+
+def status_of(growth) -> dict:
+    return json.loads(run("status", growth.paths.root, "--json").out)
 
 
 class Growth:
@@ -162,11 +167,12 @@ def test_the_clusters_are_those_of_the_features_and_the_reason_is_told(finished)
     expected = {name: clusters.numbers[f"expected_variance_{name}"] for name in ("clusters", "half", "classes")}
     best = {"clusters": MODELS, "half": MODELS // 2 + 10, "classes": MODELS // 2}[min(expected, key=expected.get)]
     assert clusters.cluster_rows == best
-    assert f"{best} of {MODELS} models have cluster masks: expected standard error of a class" in clusters.reason
+    assert clusters.reason.startswith("expected standard error of a class")
     events = [event for event, _ in read_events(growth.paths.events) if event["event"] == "grown"]
     assert [event["total"] for event in events] == [PRIOR + 20 + 2, PRIOR + MODELS + HELDOUT]
     assert events[0]["reason"].startswith("9 clusters of 4 classes by 2 prior networks")
-    assert events[1]["reason"] == overview(growth.paths).clusters == clusters.reason
+    share = f"{best} of {MODELS} models have cluster masks: {clusters.reason}"
+    assert events[1]["reason"] == overview(growth.paths).clusters == share
     assert "class features" not in clusters.reason
 
 
@@ -209,6 +215,28 @@ def test_more_models_are_class_rows(finished, tmp_path):
     assert {key for key in trained if key[0] is Role.ESTIMATE} == {(Role.ESTIMATE, MODELS + i) for i in range(8)}
     assert before < set(growth.plan())
     assert growth.clusters == finished[0].clusters
+    rows, stage = growth.clusters.cluster_rows, status_of(growth)["clusters"]
+    assert stage["text"].startswith(f"{rows} of {MODELS + 8} models have cluster masks: expected standard error")
+    assert (stage["clusters"], stage["is_decided"]) == (CLUSTERS, True)
+    assert (stage["cluster_models"], stage["class_models"]) == (rows, MODELS + 8 - rows)
+
+
+def test_the_status_has_the_stage_of_the_clusters_as_json(tmp_path):
+    growth = Growth(tmp_path)
+    rounds = growth.rounds()
+    next(rounds)
+    expected = {"clusters": CLUSTERS, "cluster_models": None, "class_models": None, "is_decided": False}
+    assert status_of(growth)["clusters"] == expected | {"text": "9, once the prior networks are trained"}
+    next(rounds)
+    stage = status_of(growth)["clusters"]
+    assert stage.pop("text").startswith("9 clusters of 4 classes by 2 prior networks")
+    assert stage == expected | {"cluster_models": MODELS // 2}
+
+
+def test_a_run_without_clusters_has_no_stage(tmp_path):
+    growth = Growth(tmp_path, clusters="clusters = 0\n")
+    growth.planner.step(first=True)
+    assert status_of(growth)["clusters"] is None
 
 
 def test_a_run_that_was_extended_before_the_decision_keeps_its_first_rows(tmp_path):
@@ -236,9 +264,24 @@ def test_without_features_all_masks_are_over_classes(tmp_path):
 def test_another_number_of_clusters_is_another_run(finished, tmp_path):
     root = finished[0].paths.root
     config = config_of(tmp_path, clusters="clusters = 12")
-    with pytest.raises(ConfigError, match=r"was planned with \[design\] clusters = 9, not 12"):
+    with pytest.raises(ConfigError) as refusal:
         check_against_results(config, root)
-    assert check_against_results(config_of(tmp_path, clusters=""), root) == ""
+    assert refusal.value.details == ("design.clusters: 9 -> 12",)
+
+
+def test_a_config_without_the_key_continues_a_run_only_where_its_default_is_the_same(finished, tmp_path):
+    root = finished[0].paths.root
+    with pytest.raises(ConfigError) as refusal:
+        check_against_results(config_of(tmp_path, clusters=""), root)
+    assert refusal.value.details == ("design.clusters: 9 -> 0 (the default; this run needs clusters = 9)",)
+    growth = Growth(tmp_path, clusters="")
+    shutil.copytree(root, growth.paths.root)
+    with pytest.raises(ConfigError, match=r"planned otherwise: design\.clusters: 9 -> 0"):
+        growth.planner.step(first=True)
+    (tmp_path / "plain").mkdir()
+    plain = Growth(tmp_path / "plain", clusters="clusters = 0\n")
+    plain.planner.step(first=True)
+    assert check_against_results(config_of(tmp_path / "plain", clusters=""), plain.paths.root) == ""
 
 
 def test_a_complete_run_is_sound_and_a_damaged_one_is_not(finished, tmp_path):
