@@ -14,9 +14,12 @@ from tui_influence.store.run_info import read_run_info
 MODELS, MOST = 8, 14
 
 
+def goal_of(most):
+    return {"prior = 0": f"prior = 0\nuntil = 0.99\nmax_models = {most}"}
+
+
 def growing(directory, most=MOST, **options):
-    goal = f"prior = 0\nuntil = 0.99\nmax_models = {most}"
-    return write_config(directory, models=MODELS, swap={"prior = 0": goal}, **options)
+    return write_config(directory, models=MODELS, swap=goal_of(most), **options)
 
 
 @pytest.fixture(scope="module")
@@ -24,17 +27,30 @@ def swept(tmp_path_factory):
     """A sweep that has grown to its limit, and what the command said."""
     directory = tmp_path_factory.mktemp("until")
     config = growing(directory)
-    planned = tinfl("sweep", "--dry-run", config).stdout
+    planned = tinfl("sweep", "--dry-run", config)
     return config, directory / "results", planned, tinfl("sweep", "--foreground", config).stderr
 
 
 def test_the_plan_states_least_and_most_and_the_models_that_it_will_take(swept):
-    _, _, planned, _ = swept
+    planned, warnings = swept[2].stdout, swept[2].stderr
     assert "plan     10 models, 2 of them held out" in planned
     assert "until    reliability 0.99: up to 6 further models" in planned
     assert "36 classes: about " in planned
     assert "the 8 planned will likely give noise" in planned
-    assert "it will hardly be reached with max_models = 14" in planned
+    assert "hardly" not in planned, "the warning says it"
+    assert warnings.count("will hardly be reached") == 1
+    assert "until = 0.99 will hardly be reached with max_models = 14" in warnings
+
+
+def test_check_shows_the_plan_as_it_is_now(swept):
+    config, root, *_ = swept
+    assert "grown" in [event["event"] for event, _ in read_events(Paths(root).events)]
+    checked = tinfl("check", config, "--no-time").stdout
+    assert f"plan     {MOST + 2} models, 2 of them held out" in checked
+    assert "until    reliability 0.99: up to 0 further models" in checked
+    assert "plan     16 models" in tinfl("sweep", "--dry-run", config).stdout
+    longer = write_config(config.parent, name="longer.toml", models=MODELS, epochs=2, swap=goal_of(MOST))
+    assert "plan     10 models" in tinfl("check", longer, "--no-time").stdout, "it is another run"
 
 
 def test_it_grows_to_its_limit_and_gives_the_reasons(swept):

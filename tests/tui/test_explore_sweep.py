@@ -9,7 +9,7 @@ from tests.unit.store.digested import write_with_digest
 from tui_influence.roles import Role
 from tui_influence.runs.control import StopLevel, stop_request
 from tui_influence.runs.heartbeat import State
-from tui_influence.store.growth import MeasuredReliability, Outcome, write_decision
+from tui_influence.store.growth import MeasuredReliability, Outcome, write_decision, write_forecast
 from tui_influence.store.records import write_record
 
 STATES = [state for state in State if state is not State.QUEUED]
@@ -211,6 +211,20 @@ async def test_a_sweep_with_a_goal_shows_why_it_grew_and_that_its_limit_is_too_l
         words = " ".join(screen_text(app).split())
         assert "0.9 takes about 300 models in all (150 to 800)" in words
         assert "until = 0.9 will hardly be" in words
+
+
+async def test_the_models_that_a_ranking_takes_are_said_once(tmp_path):
+    paths = make_run(tmp_path / "run", models=40, groups=12, planned=200, state=State.RUNNING)
+    write_forecast(paths, MeasuredReliability(40, "digits", 0.9, 0.61, 300, 150, 800))
+    async with exploring(tmp_path / "run", (100, 50)) as (app, pilot):
+        await until(pilot, lambda: "●" in screen_text(app))
+        words = " ".join(screen_text(app).split())
+        assert words.count("0.9 takes") == 1
+        assert "0.9 takes about 300 models in all (150 to 800) (from 40" in words
+        await pilot.press("2", "c", "down", "enter", "1")
+        await until(pilot, lambda: "Reliability of the ranking on" in screen_text(app) and "●" in screen_text(app))
+        below_chart = screen_text(app).partition("Reliability of the ranking on")[2]
+        assert "0.9 takes" in below_chart or "0.9 is" in below_chart, "of one class, the summary says nothing"
 
 
 async def test_a_sweep_that_has_just_begun_shows_how_many_models_an_order_takes(tmp_path):

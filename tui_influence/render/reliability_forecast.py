@@ -40,6 +40,8 @@ def describe_forecast(forecast: ReliabilityForecast | None, models: int) -> str:
 def describe_model_count(groups: int, design: Mapping[str, Any], estimator: str, models: int, noun: str) -> list[str]:
     """Return how many models a sweep will need, as far as that is known before any is trained, a sentence each.
 
+    Where that is more than the sweep may train, see `far_goal`.
+
     Args:
         groups: K.
         design: keys of `[design]`.
@@ -47,7 +49,7 @@ def describe_model_count(groups: int, design: Mapping[str, Any], estimator: str,
         models: planned.
         noun: of the groups, plural.
     """
-    kind, until, most = str(design.get("kind")), design.get("until"), design.get("max_models")
+    kind, until = str(design.get("kind")), design.get("until")
     usable = models_for(USABLE, groups, kind, estimator)
     grade = reliability_grade(reliability_of(models, groups, kind, estimator))
     order = "noise" if grade == "noise" else f"a {grade} order"
@@ -55,13 +57,23 @@ def describe_model_count(groups: int, design: Mapping[str, Any], estimator: str,
         f"{groups:,} {noun}: about {usable.expected:,} models for a usable order, reliability {USABLE:g} "
         f"({usable.low:,} to {usable.high:,}, depending on the data); the {models:,} planned will likely give {order}"
     ]
-    if isinstance(until, float) and 0 < until < 1 and isinstance(most, int):
+    if isinstance(until, float) and 0 < until < 1:
         goal = models_for(until, groups, kind, estimator)
-        hardly = f"; it will hardly be reached with max_models = {most:,}" if goal.low > most else ""
-        sentences.append(
-            f"a reliability of {until:g} takes about {goal.expected:,} ({goal.low:,} to {goal.high:,}){hardly}"
-        )
+        sentences.append(f"a reliability of {until:g} takes about {goal.expected:,} ({goal.low:,} to {goal.high:,})")
     return sentences
+
+
+def far_goal(until: object, least: int | None, most: object) -> str:
+    """Return the warning that a sweep may train too few models for its goal; empty where they may suffice.
+
+    Args:
+        until: the goal, of the design.
+        least: lower end of the range of models that it takes; None where that is unknown.
+        most: `max_models` of the design.
+    """
+    if not isinstance(until, float) or not isinstance(most, int) or least is None or least <= most:
+        return ""
+    return f"until = {until:g} will hardly be reached with max_models = {most:,}"
 
 
 def forecast_of(measured: MeasuredReliability) -> ReliabilityForecast:
@@ -102,9 +114,8 @@ def growth_lines(measured: MeasuredReliability | None, info: RunInfo, recorded: 
         info: the run.
         recorded: models to estimate from; before there are some, a rule takes the place of a forecast.
     """
-    if measured is None and recorded < MIN_MODELS:
-        yield from (("needed", sentence) for sentence in _expected_count(info))
     if measured is None:
+        yield from _expected_count(info) if recorded < MIN_MODELS else ()
         return
     of_target = f" on {printable(measured.target, 30)}" if len(info.targets) > 1 else ""
     if measured.outcome is not Outcome.FORECAST:
@@ -116,17 +127,23 @@ def growth_lines(measured: MeasuredReliability | None, info: RunInfo, recorded: 
     most = info.design.get("max_models")
     if not isinstance(most, int) or measured.outcome is Outcome.LIMIT:
         return
-    if not measured.is_reachable or (measured.low is not None and measured.low > most):
-        yield "warning", f"until = {measured.goal:g} will hardly be reached with max_models = {most:,}"
+    if warning := far_goal(measured.goal, measured.low if measured.is_reachable else most + 1, most):
+        yield "warning", warning
 
 
-def _expected_count(info: RunInfo) -> list[str]:
-    """Return how many models a sweep will need; nothing for other runs, and where single images are the groups."""
+def _expected_count(info: RunInfo) -> Iterator[tuple[str, str]]:
+    """Yield how many models a sweep will need; nothing for other runs, and where single images are the groups."""
     noun = group_noun(info)
     if info.arms or info.is_imported or noun == "example":
-        return []
-    estimator = default_estimator(has_prior=info.prior > 0, groups=len(info.source.groups))
-    return describe_model_count(len(info.source.groups), info.design, estimator, info.models, PLURAL[noun])
+        return
+    groups, until = len(info.source.groups), info.design.get("until")
+    estimator = default_estimator(has_prior=info.prior > 0, groups=groups)
+    for sentence in describe_model_count(groups, info.design, estimator, info.models, PLURAL[noun]):
+        yield "needed", sentence
+    if isinstance(until, float) and 0 < until < 1:
+        least = models_for(until, groups, str(info.design.get("kind")), estimator).low
+        if warning := far_goal(until, least, info.design.get("max_models")):
+            yield "warning", warning
 
 
 def _two_digits(value: object) -> str:

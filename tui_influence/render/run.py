@@ -267,6 +267,21 @@ def _on(task: SlurmTask) -> str:
     return f"{task.node}  plans the next round" if task.is_planner else task.node
 
 
+def summary_states_forecast(overview: Overview | None, target: str | None) -> bool:
+    """Return whether `run_summary` states the models that the ranking on a whole target takes.
+
+    Args:
+        overview: that the summary is of.
+        target: its name; None is the first.
+    """
+    latest = overview.growth.latest if overview else None
+    if overview is None or overview.info is None or latest is None:
+        return False
+    if latest.target != (target or overview.info.targets[0].name):
+        return False
+    return any(label == "needed" for label, _ in growth_lines(latest, overview.info, latest.models))
+
+
 def reliability_word(reliability: Reliability | None, *, any_significant: bool) -> str:
     """Return the word for the reliability of a ranking, as every screen has it.
 
@@ -283,7 +298,14 @@ def reliability_word(reliability: Reliability | None, *, any_significant: bool) 
 
 
 def model_lines(
-    curve: ReliabilityCurve, style: Style, width: int, height: int, about: str = "", *, any_significant: bool | None
+    curve: ReliabilityCurve,
+    style: Style,
+    width: int,
+    height: int,
+    about: str = "",
+    *,
+    any_significant: bool | None,
+    with_forecast: bool = True,
 ) -> list[Text]:
     """Return the reliability of the ranking with its forecast, and the accuracies of the models.
 
@@ -294,6 +316,7 @@ def model_lines(
         width: of the lines.
         height: of the plot.
         about: target and class of the ranking, where it is not the whole first target.
+        with_forecast: state the models that the ranking takes.
     """
     on = f" on {plain(about, style.ascii)[:40]}" if about else ""
     title = Text(f"Reliability of the ranking{on}", style="bold")
@@ -310,7 +333,8 @@ def model_lines(
             f"not bold {style.warning}" if word == "NOISE" else "not bold",
         )
         lines = [title, *reliability_chart(curve, width, height, style)]
-        lines.append(Text(describe_forecast(curve.models_needed, curve.models), style=style.quiet))
+        if with_forecast:
+            lines.append(Text(describe_forecast(curve.models_needed, curve.models), style=style.quiet))
     for name, values in (("source", curve.source_accuracy), ("target", curve.target_accuracy)):
         if values:
             bars, low_end, high_end = histogram(values, max(min(width - 44, 28), 8), style)

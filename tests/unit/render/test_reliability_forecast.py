@@ -76,8 +76,11 @@ def test_a_run_without_a_measurement_has_the_rule():
     assert "the 8 planned will likely give noise" in text
     assert lines(None, recorded=7)
     assert not lines(None, recorded=8), "they say themselves what they need, where it is shown"
-    assert len(lines(None, until=0.9, max_models=20)) == 2
-    assert "hardly be reached with max_models = 20" in lines(None, until=0.9, max_models=20)[1][1]
+    _, (label, goal), warning = lines(None, until=0.9, max_models=20)
+    assert (label, goal.partition(" takes about ")[0]) == ("needed", "a reliability of 0.9")
+    assert "max_models" not in goal
+    assert warning == ("warning", "until = 0.9 will hardly be reached with max_models = 20")
+    assert len(lines(None, until=0.9, max_models=10_000)) == 2
 
 
 def test_a_forecast_warns_where_the_limit_is_too_low():

@@ -9,14 +9,16 @@ from tui_influence.cli.launch import device_list
 from tui_influence.cli.options.starting import CheckOptions
 from tui_influence.cli.progress import ProgressLine
 from tui_influence.cluster_stage import describe_sizes, equal_sizes, models_over_classes
-from tui_influence.config.loader import check_data_paths, config_to_json, load_config
+from tui_influence.config.identity import differences
+from tui_influence.config.loader import check_data_paths, config_from_json, config_to_json, load_config
 from tui_influence.config.schema import Config, DesignSection, TrainSection
-from tui_influence.errors import ConfigError
+from tui_influence.designs import planned_models
+from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.estimators import default_estimator
 from tui_influence.influence.model_count import USABLE, models_for
 from tui_influence.influence.types import MIN_HELDOUT_MASKS
 from tui_influence.render.format import small_table
-from tui_influence.render.reliability_forecast import describe_forecast, describe_model_count, forecast_of
+from tui_influence.render.reliability_forecast import describe_forecast, describe_model_count, far_goal, forecast_of
 from tui_influence.runs.cheaper_recipes import cheaper_recipes, time_recipes
 from tui_influence.runs.cost import NOT_TIMED, Cost, estimate_cost, trains_here
 from tui_influence.runs.datasets import Datasets, open_datasets
@@ -25,7 +27,7 @@ from tui_influence.runs.network_check import check_network
 from tui_influence.staged_design import check_design
 from tui_influence.store.growth import read_growth
 from tui_influence.store.paths import Paths
-from tui_influence.store.run_info import describe_training
+from tui_influence.store.run_info import describe_training, read_run_info
 from tui_influence.text import format_duration, pluralize, printable, quote_path
 
 
@@ -33,7 +35,7 @@ def check(options: CheckOptions) -> None:
     """Validate a config, time a few training steps, and show the plan of its sweep."""
     if options.suggest and not options.time:
         raise ConfigError("--suggest times cheaper recipes: it cannot be combined with --no-time")
-    config = with_devices(load_config(options.config_file), device_list(options.devices))
+    config = _as_planned(with_devices(load_config(options.config_file), device_list(options.devices)))
     check_data_paths(options.config_file)
     trains_locally = options.devices is not None or trains_here(config)
     workers = worker_devices(config.compute, warn=diagnostics.warn) if trains_locally else []
@@ -71,6 +73,7 @@ def check(options: CheckOptions) -> None:
 
 def show_plan(config: Config) -> None:
     """Show the plan of a sweep, without timing it (`tinfl sweep --dry-run`)."""
+    config = _as_planned(config)
     with ProgressLine() as line:
         data = open_datasets(config, line.stage, trusted=True)
     workers = worker_devices(config.compute, warn=diagnostics.warn) if trains_here(config) else []
@@ -82,6 +85,19 @@ def show_plan(config: Config) -> None:
         output.write_line(text)
 
 
+def _as_planned(config: Config) -> Config:
+    """Return a config with the models that its run plans by now: those by which it has grown belong to the plan."""
+    try:
+        info = read_run_info(config.output)
+        changes = differences(config_from_json(info.config), config)
+    except ResultsError:  # no run yet; or none that can be read, which `tinfl sweep` refuses
+        return config
+    if info.arms or info.is_imported or changes:
+        return config
+    models = planned_models(config.design, info.models)
+    return config.model_copy(update={"design": config.design.model_copy(update={"models": models})})
+
+
 def _warn_of_few_masks(design: DesignSection) -> None:
     if 0 < design.heldout_masks < MIN_HELDOUT_MASKS:
         diagnostics.warn(
@@ -91,14 +107,9 @@ def _warn_of_few_masks(design: DesignSection) -> None:
 
 
 def _warn_of_far_goal(config: Config, needed: dict[str, Any] | None) -> None:
-    goal, most = config.design.until, config.design.max_models
-    if goal is None or most is None or needed is None or needed.get("goal_low") is None:
-        return
-    if needed["goal_low"] > most:
-        diagnostics.warn(
-            f"until = {goal:g} will hardly be reached: it takes {needed['goal_low']:,} models or more, and max_models "
-            f"is {most:,}"
-        )
+    least = needed.get("goal_low") if needed else None
+    if warning := far_goal(config.design.until, least, config.design.max_models):
+        diagnostics.warn(warning)
 
 
 def _suggest(config: Config, cost: Cost, resolution: int, workers: list[str]) -> list[dict[str, Any]]:
@@ -221,7 +232,11 @@ def _models_needed(config: Config, groups: int) -> dict[str, Any] | None:
     if measured is not None:
         text = describe_forecast(forecast_of(measured), measured.models)
         needed = {"goal": measured.goal, "expected": measured.expected, "low": measured.low, "high": measured.high}
-        return needed | {"from_models": measured.models, "text": [f"{text}, by the {measured.models:,} recorded"]}
+        return needed | {
+            "goal_low": measured.low,
+            "from_models": measured.models,
+            "text": [f"{text}, by the {measured.models:,} recorded"],
+        }
     if has_clusters:
         return None
     estimator = default_estimator(has_prior=config.n_prior > 0, groups=groups)

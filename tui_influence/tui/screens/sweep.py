@@ -6,7 +6,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 
 from tui_influence.influence.estimators import reliability_meanings
-from tui_influence.render.run import model_lines, run_summary
+from tui_influence.render.run import model_lines, run_summary, summary_states_forecast
 from tui_influence.runs.heartbeat import State
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.operations import run_command
@@ -66,7 +66,16 @@ class SweepScreen(ModeScreen):
 
             ranking = state.ranking.value if not state.ranking.is_stale else None
             significant = None if ranking is None else not ranking.report.is_noise()
-            drawn = model_lines(growth, style, min(half, 90), tall, about, any_significant=significant)
+            is_stated = not question.target_class and summary_states_forecast(state.overview, question.target)
+            drawn = model_lines(
+                growth,
+                style,
+                min(half, 90),
+                tall,
+                about,
+                any_significant=significant,
+                with_forecast=not is_stated,
+            )
             for line in drawn:
                 line.no_wrap, line.overflow = True, "crop" if style.ascii else "ellipsis"
             self.query_one("#models", IncrementalText).show(drawn)
