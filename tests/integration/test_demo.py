@@ -37,5 +37,7 @@ def test_the_printed_digit_helps_most_with_its_handwritten_one(tmp_path):
     assert arms["highest 18"]["mean"]["high"] < arms["lowest 18"]["mean"]["low"]
     assert arms["lowest 18"]["gain_over"]["random"]["low"] > 0
     assert "label mapping 18" in said.stdout
+    assert {arm["n_models"] for arm in pruned["results"]} == {16}
+    assert "80 models, 16 of each arm, 8 of them once the others are trained;" in said.stderr
     assert "next: tinfl rank" in said.stderr
     assert "models" in said.stderr  # plain progress lines, as stderr is no terminal

@@ -23,7 +23,7 @@ from tui_influence.runs.heartbeat import Heartbeat
 from tui_influence.runs.resume import check_against_results
 from tui_influence.runs.supervisor import Request
 from tui_influence.store.paths import Paths
-from tui_influence.store.pruning_plan import read_arms
+from tui_influence.store.pruning_plan import Pruning, read_arms
 from tui_influence.store.run_info import RunInfo, read_run_info
 from tui_influence.text import quote_path
 
@@ -103,8 +103,7 @@ def _prune(paths: Paths, info: RunInfo, devices: str | None) -> tuple[Path, Hear
     plan = plan_pruning(paths, info, pruning_paths, request)
     diagnostics.info(
         f"\nRetraining without {_DROP_COUNT} of {len(info.source.groups)} characters: the least helpful, as many at "
-        "random, the most helpful,\nand those that a single model does not use; "
-        f"{_SEEDS} models each, all for the same number of steps."
+        f"random, the most helpful,\nand those that a single model does not use. {_models_sentence(plan.pruning)}"
     )
     last = run_here(Request(plan.config, pruning_paths.root, pruning=plan.pruning))
     output.write_line()
@@ -113,6 +112,13 @@ def _prune(paths: Paths, info: RunInfo, devices: str | None) -> tuple[Path, Hear
         output.write_line(line)
     output.write_line(recommendation_line(measured_best(results), Style(), "finding").plain)
     return pruning_paths.root, last
+
+
+def _models_sentence(pruning: Pruning) -> str:
+    """Return how many models are retrained: at first, where some arms have fewer, and in the end."""
+    later = pruning.max_rows - pruning.n_rows
+    follow = f", {later} of them once the others are trained" if later else ""
+    return f"{pruning.max_rows} models, {_SEEDS} of each arm{follow}; all for the same number of steps."
 
 
 def demo_config(results: Path, models: int | None = None) -> Config:
