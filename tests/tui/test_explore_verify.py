@@ -243,4 +243,4 @@ async def test_prune_shows_it_among_the_prunings_and_says_what_it_is_for(sweep):
         assert app.state.pruning.name == counterfactual_paths(sweep, 0, 0).root.name
         await until(pilot, lambda: "counterfactual of example 0" in words(app))
         assert "recommended" not in words(app)
-        assert "there is no forecast for lists of classes" in words(app)
+        assert "a gain forecast is not made for lists of classes" in words(app)

@@ -34,12 +34,9 @@ from tui_influence.influence.outputs import Floats, Mask
 from tui_influence.influence.prior import OutputPrior
 from tui_influence.influence.ridge import ridge
 from tui_influence.influence.strata import cluster_labels
+from tui_influence.pruning.forecast_limits import MAX_GROUPS, MIN_FREEDOM
 from tui_influence.pruning.size_curve import SizeCurve
 
-MIN_FREEDOM = 24
-"""Models, less groups and seed clusters, below which nothing is predicted: the noise would not be known."""
-MAX_GROUPS = 4000
-"""Groups above which nothing is predicted: it takes memory as their square and time as their cube."""
 _TAU = 1 / 3
 _SPLITS = 40
 _DRAWS = 100

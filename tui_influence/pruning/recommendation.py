@@ -13,6 +13,7 @@ from dataclasses import replace
 from math import isfinite
 
 from tui_influence.influence.estimate import interval, t_quantile
+from tui_influence.pruning.forecast_limits import missing_forecast
 from tui_influence.pruning.types import ArmResult, Interval, PruningResults, Recommendation
 from tui_influence.roles import ArmKind
 from tui_influence.store.pruning_plan import Gain, Pruning
@@ -36,7 +37,7 @@ def predicted_best(pruning: Pruning) -> Recommendation:
         return _NO_DROP_COUNTS
     forecasts = [forecast for forecast in pruning.forecast if forecast.k in planned]
     if not forecasts:
-        return Recommendation(None, "there is no gain forecast: too few models, or too many groups")
+        return Recommendation(None, missing_forecast(pruning))
     gains = [(_simultaneous(forecast.margin, len(forecasts)), forecast.k) for forecast in forecasts if forecast.margin]
     if not gains:
         return Recommendation(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
+from tui_influence.pruning.forecast_limits import forecast_limit, missing_forecast
 from tui_influence.pruning.types import ArmResult, ClassGain, Interval, PruningResults, Quantity, lost_and_gained
 from tui_influence.render.format import plain, small_table
 from tui_influence.render.interval_table import Column, Estimates, IntervalTable
@@ -157,16 +158,15 @@ def format_mean(mean: Interval, quantity: Quantity) -> str:
     return f"{mean.value:.1%}" if quantity == "accuracy" else f"{mean.value:.3f}"
 
 
-def forecast_gains(forecasts: Sequence[GainForecast], anchors: int, quantity: Quantity, style: Style) -> list[Text]:
+def forecast_gains(forecasts: Sequence[GainForecast], quantity: Quantity, style: Style) -> list[Text]:
     """Return the gain forecast of dropping the lowest, over as many at random and over keeping everything.
 
     Args:
         forecasts: a line each.
-        anchors: prior networks that the gain over everything compares with.
         quantity: accuracy or margin.
         style: of the texts.
     """
-    header = ["drop", "over as many at random", f"over everything ({_limit(anchors)})"]
+    header = ["drop", "over as many at random", "over everything"]
     rows = [
         [
             Text(str(forecast.k)),
@@ -181,15 +181,13 @@ def forecast_gains(forecasts: Sequence[GainForecast], anchors: int, quantity: Qu
 
 def forecast_and_measured(results: PruningResults, quantity: Quantity, style: Style) -> list[Text]:
     """Return the gain of the lowest, forecast and measured: over as many at random, and over keeping everything."""
-    if not results.pruning.drops_lowest:
-        return [Text("there is no forecast for lists of classes", style.quiet)]
     arms = [
         (arm, forecast)
         for arm in results.results
         if arm.arm.kind is ArmKind.LOWEST and (forecast := results.forecast(arm.arm.k)) is not None
     ]
     if not arms:
-        return [Text("there is no forecast from so few models, or of so many groups", style.quiet)]
+        return [Text(missing_forecast(results.pruning), style.quiet)]
     header = [Text(cell, style.quiet) for cell in ("drop", "forecast", "measured")]
     lines: list[Text] = []
     for over_random in (True, False):
@@ -202,12 +200,7 @@ def forecast_and_measured(results: PruningResults, quantity: Quantity, style: St
         control = "as many at random" if over_random else "everything"
         title = Text(f"gain of the lowest over {control}, {UNITS[quantity]}", "bold")
         lines += [*([Text()] if lines else []), title, *small_table(header, rows)]
-    return [*lines, Text(f"forecast over everything: {_limit(results.pruning.anchors)}", style.quiet)]
-
-
-def _limit(anchors: int) -> str:
-    """Return what limits a gain forecast over everything: prior networks train half the epochs."""
-    return "trained half as long" if anchors else "tends to be low"
+    return [*lines, Text(forecast_limit(results.pruning), style.quiet)]
 
 
 def _forecast(forecast: GainForecast, quantity: Quantity, *, over_random: bool) -> Gain | None:

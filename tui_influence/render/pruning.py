@@ -9,6 +9,7 @@ from rich.text import Text
 
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.pruning.curve import ARM_STYLES
+from tui_influence.pruning.forecast_limits import forecast_limit
 from tui_influence.pruning.options import counterfactual_example, describe_weights
 from tui_influence.pruning.types import (
     ClassGain,
@@ -121,13 +122,13 @@ def report_lines(
 def cost_line(pruning: Pruning, cost: Cost) -> str:
     """Return the cost of the planned retrainings, and the most that later stages can add to it."""
     n_rows, max_rows = pruning.n_rows, pruning.max_rows
-    line = (
-        f"cost: {pluralize(n_rows, 'model')}, {cost.seconds_per_model:.2f} s each on "
-        f"{pluralize(cost.workers, 'worker')}: {format_duration(cost.seconds)}, {cost.disk / 2**20:,.1f} MiB"
-    )
+    each = f"{cost.seconds_per_model:.2f} s each on {pluralize(cost.workers, 'worker')}"
+    first = f"{pluralize(n_rows, 'model')} in {format_duration(cost.seconds)}"
+    line = f"cost: {first} ({each}) and {cost.disk / 2**20:,.1f} MiB"
     if max_rows <= n_rows:
         return line
-    return f"{line}; at most {max_rows:,} with later stages: {format_duration(cost.seconds * max_rows / n_rows)}"
+    most = format_duration(cost.seconds * max_rows / n_rows)
+    return f"{line}; all later stages included, at most {max_rows:,} models in {most}"
 
 
 def ranked_by(ranking: ArmRanking) -> str:
@@ -195,35 +196,16 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) 
 
 
 def _forecasts(pruning: Pruning, style: Style) -> list[str]:
-    """Return the gain forecast of every planned number of groups, and the assumptions."""
+    """Return the gain forecast of every planned number of groups, and the assumptions; nothing without one."""
     planned = {arm.k for arm in pruning.arms if arm.kind is ArmKind.LOWEST}
     forecasts = [forecast for forecast in pruning.forecast if forecast.k in planned]
     if not forecasts:
-        return ["gain forecast: none, from so few models (or of so many groups)"]
-    tables = [forecast_gains(forecasts, pruning.anchors, quantity, style) for quantity in ("margin", "accuracy")]
-    return [*(line for table in tables for line in _lines(table)), *_assumptions(pruning)]
-
-
-def _assumptions(pruning: Pruning) -> list[str]:
-    lines = [
-        "What chooses the groups does not judge them, so luck is not counted as gain. Effects are taken to add up.",
-    ]
-    if pruning.anchors:
-        return [
-            *lines,
-            f"Everything is what {pluralize(pruning.anchors, 'prior network')} reach, trained half the epochs: where",
-            "longer training still helps, retrainings with the same epochs gain less.",
-        ]
-    if pruning.ranking.relative:
-        return [
-            *lines,
-            "All masks of the sweep have one size, so they compare classes with each other, but not fewer classes with",
-            "more: there is no forecast over keeping everything.",
-        ]
+        return []
+    tables = [forecast_gains(forecasts, quantity, style) for quantity in ("margin", "accuracy")]
     return [
-        *lines,
-        "Over keeping everything, a further class is taken to be worth as much among all classes as at the sweep's",
-        "alpha. It is worth less there, so this forecast is pessimistic.",
+        *(line for table in tables for line in _lines(table)),
+        "What chooses the groups does not judge them, so luck is not counted as gain. Effects are taken to add up.",
+        forecast_limit(pruning),
     ]
 
 

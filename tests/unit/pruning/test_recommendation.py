@@ -10,10 +10,11 @@ from scipy.stats import norm, t, ttest_ind
 from tests.unit.pruning.plans import bare
 from tests.unit.pruning.prunings import GROUPS, KS, made, planned
 from tui_influence.pruning.arms import with_arms
+from tui_influence.pruning.forecast_limits import MAX_GROUPS, forecast_limit, missing_forecast
 from tui_influence.pruning.options import ClassList
 from tui_influence.pruning.recommendation import measured_best, predicted_best, with_level
 from tui_influence.pruning.results import _with_q, difference, mean_with_interval
-from tui_influence.pruning.types import ClassGain, Interval, Point, lost_and_gained
+from tui_influence.pruning.types import ClassGain, Interval, Point, Recommendation, lost_and_gained
 from tui_influence.roles import ArmKind
 from tui_influence.store.pruning_plan import GainForecast
 
@@ -50,10 +51,38 @@ def test_before_training_of_those_that_are_told_the_largest_gain_wins():
 def test_before_training_nothing_is_recommended_where_nothing_is_known():
     lists = with_arms(bare(), [], [ClassList(ArmKind.DROP, ("class 1",), "x")], 1)
     assert predicted_best(lists).why == "no number of lowest-ranked classes is planned"
-    none = predicted_best(with_arms(bare(), [3], [], 1))
-    assert none.why == "there is no gain forecast: too few models, or too many groups"
+    none = with_arms(bare(), [3], [], 1)
+    assert predicted_best(none) == Recommendation(None, missing_forecast(none))
+    others = replace(none, forecast=(GainForecast(4, OVER, OVER, OVER, OVER),))
+    assert predicted_best(others) == Recommendation(None, missing_forecast(others))
+
+
+def test_a_missing_forecast_has_its_true_reason():
+    def why(groups: int, models: int) -> str:
+        pruning = with_arms(bare(groups), [3], [], 1)
+        return missing_forecast(replace(pruning, ranking=replace(pruning.ranking, models=models)))
+
+    need = "a gain forecast takes about 24 more comparable models than groups"
+    assert why(12, 35) == f"{need}: 36 or more here, and there are 35"
+    assert why(12, 36).startswith(f"{need}; of the 36 models, a pair with one seed counts once")
+    many = "a gain forecast is made for at most 4,000 groups, and there are 4,001"
+    assert why(MAX_GROUPS, 9000).startswith(need)
+    assert why(MAX_GROUPS + 1, 9000) == many
+    lists = with_arms(bare(), [], [ClassList(ArmKind.DROP, ("class 1",), "x")], 1)
+    assert missing_forecast(lists) == "a gain forecast is not made for lists of classes"
     others = replace(with_arms(bare(), [3], [], 1), forecast=(GainForecast(4, OVER, OVER, OVER, OVER),))
-    assert predicted_best(others).why == none.why
+    assert "the gain forecast was made for other numbers of groups" in missing_forecast(others)
+
+
+def test_a_forecast_says_how_far_its_gain_over_everything_holds():
+    plain = with_arms(bare(), [3], [], 1)
+    anchored = replace(plain, anchors=8)
+    relative = replace(plain, ranking=replace(plain.ranking, relative=True))
+    assert forecast_limit(anchored) == (
+        "Over everything, the forecast compares with 8 prior networks trained for half the epochs, so it is optimistic."
+    )
+    assert "pessimistic" in forecast_limit(plain)
+    assert "no forecast over everything" in forecast_limit(relative)
 
 
 def gained(*gains, models=6, control=6):

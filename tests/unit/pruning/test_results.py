@@ -279,7 +279,7 @@ def test_a_plan_of_lists_alone_says_nothing_of_predictions():
     lists = with_arms(bare(), [], [ClassList(ArmKind.DROP, tuple(groups[:2]), "two")], 3)
     assert [line for line in plan(lists) if "predict" in line or "recommend" in line] == []
     assert any("drop two, random 2" in line for line in plan(lists))
-    assert any("gain forecast: none" in line for line in plan(with_arms(bare(), [2], [], 3)))
+    assert sum("a gain forecast takes" in line for line in plan(with_arms(bare(), [2], [], 3))) == 1
 
 
 def test_the_plot_puts_a_higher_accuracy_higher_up(tmp_path):

@@ -15,6 +15,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static
 
 from tui_influence.errors import ConfigError
+from tui_influence.pruning.forecast_limits import forecast_limit
 from tui_influence.pruning.options import PruningRequest, parse_drop_counts
 from tui_influence.pruning.types import ArmResult, Quantity
 from tui_influence.render.format import plain
@@ -373,7 +374,8 @@ class PruneScreen(QueryScreen):
             if planned:
                 lines += [Text(), recommendation_line(preview.recommendation, state.style, "forecast")]
             if forecasts:
-                lines += forecast_gains(forecasts, preview.pruning.anchors, self._quantity, state.style)
+                lines += forecast_gains(forecasts, self._quantity, state.style)
+                lines.append(Text(forecast_limit(preview.pruning), style=state.style.quiet))
         self.query_one("#proposal-text", IncrementalText).show(lines)
 
     def _proposal_lines(self, width: int) -> list[Text]:
@@ -501,7 +503,8 @@ class PruneScreen(QueryScreen):
         lines: list[Text] = []
         forecast = forecast_and_measured(measured, self._quantity, style) if view != "curve" else []
         if view != "forecast":
-            lines += curve_lines(measured, self._quantity, style, width, height - len(forecast) - 1)
+            n_forecast = sum(len(line.wrap(self.app.console, width)) for line in forecast)
+            lines += curve_lines(measured, self._quantity, style, width, height - n_forecast - 1)
         if forecast:
             lines += [*([Text()] if lines else []), *forecast]
         self.query_one("#curve", IncrementalText).show(lines)
