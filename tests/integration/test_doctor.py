@@ -1,6 +1,7 @@
 """`tinfl doctor` says what pictures look like here, and why."""
 
 import json
+import sys
 
 import PIL
 import pytest
@@ -46,6 +47,14 @@ def finding(what: str) -> dict:
     """Return the line of `tinfl doctor` on one thing."""
     (line,) = [line for line in json.loads(run("doctor", "--json").out) if line["check"] == what]
     return line
+
+
+def test_doctor_gives_the_remedy_where_torch_cannot_be_imported(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    torch = finding("torch")
+    assert torch["ok"] is False
+    assert torch["detail"].startswith("cannot be imported: ")
+    assert torch["detail"].endswith("remedy: pip install --force-reinstall torch torchvision")
 
 
 def test_doctor_says_that_a_terminals_own_graphics_need_term_image(monkeypatch):

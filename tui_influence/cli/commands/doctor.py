@@ -16,11 +16,13 @@ from tui_influence.datasets import default_cache
 from tui_influence.errors import ConfigError
 from tui_influence.images.graphics import LIBRARY_REMEDY, detect_protocol, library_problem
 from tui_influence.runs.devices import cpu_cores, has_unusable_gpu, probe_cuda
+from tui_influence.text import printable
 from tui_influence.tui.keymap import user_keys
 
 _MIN_PILLOW = 13
 """First major version without CVE-2026-112403."""
 _COLOUR_REMEDY = "remedy: set TERM=xterm-256color, or COLORTERM=truecolor, if your terminal has these colours"
+_TORCH_REMEDY = "pip install --force-reinstall torch torchvision"
 _LOGIND = Path("/etc/systemd/logind.conf")
 
 
@@ -50,9 +52,11 @@ def doctor(options: DoctorOptions) -> None:
 
 def _findings() -> Iterator[Finding]:
     yield Finding("tinfl", True, f"{__version__}, Python {sys.version.split()[0]}")
-    yield _torch()
+    torch = _torch()
+    yield torch
     yield _pillow()
-    yield from _devices()
+    if torch.ok:
+        yield from _devices()
     yield _colours()
     yield _images()
     yield _term_image()
@@ -66,7 +70,8 @@ def _torch() -> Finding:
         import torch
         import torchvision  # type: ignore[import-untyped,unused-ignore]
     except (ImportError, RuntimeError, OSError) as error:
-        return Finding("torch", False, f"cannot be imported: {error}")
+        problem = printable(str(error), 200)
+        return Finding("torch", False, f"cannot be imported: {problem}; remedy: {_TORCH_REMEDY}")
     return Finding("torch", True, f"torch {torch.__version__}, torchvision {torchvision.__version__}")
 
 
@@ -82,7 +87,7 @@ def _pillow() -> Finding:
 
 
 def _devices() -> Iterator[Finding]:
-    # Imported here, because it loads torch: where that cannot be imported, `_torch` reports it first.
+    # Imported here, because it loads torch, which may be missing.
     from tui_influence.training.precision import choose_numerics
 
     yield Finding(
