@@ -4,6 +4,7 @@ The template is made from the schema, so the two cannot disagree. It has every k
 an example, the others as comments with their defaults.
 """
 
+from textwrap import wrap
 from typing import Any
 
 from pydantic import BaseModel
@@ -29,11 +30,16 @@ from tui_influence.errors import ConfigError
 from tui_influence.text import printable
 
 _OPENING = """\
-# A sweep of tinfl: many models, each trained on some groups of the source and transferred to the targets.
-# Keys at the start of a line are required or recommended; those after a # show their default, or an example.
+# A sweep of tinfl: many models, each trained on some groups of the source and transferred to the
+# targets. Keys at the start of a line are required or recommended; those after a # show their
+# default, or an example.
 # Paths are relative to the directory in which the command is run."""
 
-_COMMENT_COLUMN = 34
+_WIDTH = 100
+"""Columns of a line at most."""
+_COMMENT_COLUMN = 36
+_MIN_COMMENT = 20
+"""Columns of a comment at least, beside a long value."""
 
 
 def make_template(kind: str = "builtin") -> str:
@@ -76,7 +82,7 @@ def _section_comment(section: str, model: type[BaseModel]) -> str:
         section
     )
     text = description.strip().rstrip(".")
-    return f"# {role}{text}" if role else f"# {text[:1].upper()}{text[1:]}"
+    return "\n".join(_comment_lines(f"{role}{text}" if role else f"{text[:1].upper()}{text[1:]}", _WIDTH))
 
 
 def _key_line(key: str, field: FieldInfo) -> str:
@@ -87,7 +93,14 @@ def _key_line(key: str, field: FieldInfo) -> str:
     elif not field.is_required():
         default = field.get_default(call_default_factory=True, validated_data={})
         pair = f"# {pair}" if default is None else f"# {key} = {as_toml(default)}"
-    return f"{pair:<{_COMMENT_COLUMN}}  # {_key_comment(key, field)}"
+    start = max(_COMMENT_COLUMN, len(pair) + 2)
+    first, *rest = _comment_lines(_key_comment(key, field), max(_WIDTH - start, _MIN_COMMENT))
+    return "\n".join([f"{pair:<{start}}{first}", *(" " * start + line for line in rest)])
+
+
+def _comment_lines(text: str, width: int) -> list[str]:
+    prefix = "# "
+    return wrap(text, width, initial_indent=prefix, subsequent_indent=prefix, break_long_words=False)
 
 
 def _key_comment(key: str, field: FieldInfo) -> str:

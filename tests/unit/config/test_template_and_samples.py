@@ -40,6 +40,11 @@ def test_templates_are_valid_and_of_their_kind(kind: str) -> None:
     assert (config.source.kind, config.target[0].kind) == (kind, kind)
 
 
+@pytest.mark.parametrize("kind", KIND_NAMES)
+def test_no_line_of_a_template_is_too_wide(kind: str) -> None:
+    assert max(map(len, make_template(kind).splitlines())) <= 100
+
+
 def without_comments(kind: str) -> str:
     """Return a template with every key, but for `steps`, which excludes `epochs`."""
     return re.sub(r"^# (?!steps = )(\w+ = )", r"\1", make_template(kind), flags=re.MULTILINE)
