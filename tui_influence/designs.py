@@ -30,6 +30,9 @@ Mask = NDArray[np.bool_]
 
 MIN_GROUPS = 2
 """A classifier needs two classes, and an influence needs another group to compare with."""
+_MORE_GROUPS = (
+    'use a source with more classes, or divide them by a CSV file or into images ([source] groups = "example")'
+)
 
 
 MAX_PLAN_BYTES = 1 << 30
@@ -75,7 +78,7 @@ class Design:
         heldout_repeats: held-out rows that share a mask, each with a seed of its own.
 
     Raises:
-        ConfigError: fewer than two groups, or an alpha that keeps fewer than two groups or leaves none out.
+        ConfigError: fewer than three groups, or an alpha that keeps fewer than two groups or leaves none out.
     """
 
     kind: DesignKind
@@ -85,15 +88,16 @@ class Design:
     heldout_repeats: int = 1
 
     def __post_init__(self) -> None:
-        if self.groups < MIN_GROUPS:
-            raise ConfigError(f"a design needs at least {MIN_GROUPS} groups; the source has {self.groups}")
+        if self.groups <= MIN_GROUPS:
+            raise ConfigError(
+                f"a design needs at least {MIN_GROUPS + 1} groups, as a model is trained on {MIN_GROUPS} or more and "
+                f"leaves one out; the source has {self.groups}: {_MORE_GROUPS}"
+            )
         if self.kind == "fixed" and not MIN_GROUPS <= self.mask_size < self.groups:
             raise ConfigError(
                 f"alpha = {self.alpha:g} keeps {self.mask_size} of {self.groups} groups: "
                 f"it must keep at least {MIN_GROUPS} and leave at least one out"
             )
-        if self.groups == MIN_GROUPS:
-            raise ConfigError("with 2 groups no subset both trains a classifier and leaves a group out")
 
     @property
     def mask_size(self) -> int:
@@ -174,7 +178,10 @@ def make_design(section: DesignSection, groups: int, seed: int) -> Design:
     """
     design = Design(section.kind, section.alpha, groups, seed, section.heldout_repeats)
     if section.kind == "balanced" and groups < 2 * MIN_GROUPS:
-        raise ConfigError(f"a balanced design needs at least {2 * MIN_GROUPS} groups; the source has {groups}")
+        raise ConfigError(
+            f"a balanced design needs at least {2 * MIN_GROUPS} groups; the source has {groups}: choose another "
+            f"[design] kind, or {_MORE_GROUPS}"
+        )
     models = max(section.models, section.max_models or 0)
     planned = models + section.heldout + section.prior
     max_models = MAX_PLAN_BYTES // (groups + _ROW_BYTES)
