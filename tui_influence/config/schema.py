@@ -293,6 +293,13 @@ class DesignSection(Section):
         """Number of masks of the held-out models; the last may have fewer models than the others."""
         return -(-self.heldout // self.heldout_repeats)
 
+    @property
+    def repeated_masks(self) -> int:
+        """Number of masks that have several held-out models."""
+        if self.heldout_repeats == 1:
+            return 0
+        return self.heldout // self.heldout_repeats + (self.heldout % self.heldout_repeats > 1)
+
 
 class ModelSection(Section):
     """`[model]`: the network."""

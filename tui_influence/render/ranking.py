@@ -54,16 +54,15 @@ def _lds(lds: LDS | None, ceiling: LDSCeiling | None) -> str:
     if ceiling is not None:
         highest = with_interval(ceiling.value, ceiling.low, ceiling.high)
         return f"LDS {value} of {highest}: {what}, and the most that any prediction can reach."
-    return " ".join([f"LDS {value}: {what}.", *_missing_ceiling(lds)])
+    return f"LDS {value}: {what}. Its ceiling {missing_ceiling(lds)}."
 
 
-def _missing_ceiling(lds: LDS) -> list[str]:
-    """Return why no ceiling is shown; nothing where no held-out mask is repeated, as none was to be expected."""
-    if not lds.n_repeated:
-        return []
+def missing_ceiling(lds: LDS) -> str:
+    """Return why an LDS has no ceiling, to go on after "its ceiling"."""
     if lds.n_repeated < MIN_REPEATED_MASKS:
-        return [f"Its ceiling takes {MIN_REPEATED_MASKS} masks with several models; there are {lds.n_repeated}."]
-    return ["Its ceiling cannot be distinguished from zero yet: it takes more held-out models."]
+        count = lds.n_repeated or "none"
+        return f"takes {MIN_REPEATED_MASKS} held-out masks with several models each, and there are {count}"
+    return "cannot be distinguished from zero yet: it takes more held-out models"
 
 
 def _forecast(forecast: ReliabilityForecast | None, n_models: int) -> list[str]:

@@ -10,7 +10,7 @@ from tui_influence.pruning.types import LowestArm, Quantity, RankingScore
 from tui_influence.render.format import plain, small_table
 from tui_influence.render.gains import UNITS, gain_text
 from tui_influence.render.numbers import with_interval
-from tui_influence.render.ranking import circumstances, scope, short_name, trust
+from tui_influence.render.ranking import circumstances, missing_ceiling, scope, short_name, trust
 from tui_influence.render.ranking_table import packed
 from tui_influence.render.style import Style
 from tui_influence.roles import ArmKind
@@ -57,6 +57,8 @@ def _lds(score: RankingScore) -> str:
         compared = f"; the run's ranking has {with_interval(reference.value, reference.low, reference.high)}"
     if ceiling is not None:
         compared += f"; the ceiling is {with_interval(ceiling.value, ceiling.low, ceiling.high)}"
+    elif score.lds is not None:
+        compared += f"; the ceiling {missing_ceiling(score.lds)}"
     if score.lds is not None:
         value = with_interval(score.lds.value, score.lds.low, score.lds.high)
         size = score.lds_of_size

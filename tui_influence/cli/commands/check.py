@@ -16,7 +16,7 @@ from tui_influence.designs import planned_models
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.estimators import default_estimator
 from tui_influence.influence.model_count import USABLE, models_for
-from tui_influence.influence.types import MIN_HELDOUT_MASKS
+from tui_influence.influence.types import MIN_HELDOUT_MASKS, MIN_REPEATED_MASKS
 from tui_influence.render.format import small_table
 from tui_influence.render.reliability_forecast import describe_forecast, describe_model_count, far_goal, forecast_of
 from tui_influence.runs.cheaper_recipes import cheaper_recipes, time_recipes
@@ -103,6 +103,11 @@ def _warn_of_few_masks(design: DesignSection) -> None:
         diagnostics.warn(
             f"there will be no LDS: {pluralize(design.heldout, 'held-out model')} of "
             f"{pluralize(design.heldout_masks, 'mask')}, and it takes {MIN_HELDOUT_MASKS} masks"
+        )
+    elif 0 < design.repeated_masks < MIN_REPEATED_MASKS:
+        diagnostics.warn(
+            f"the LDS will have no ceiling: it takes {MIN_REPEATED_MASKS} held-out masks with several models each, and "
+            f"{pluralize(design.heldout, 'held-out model')} are {design.repeated_masks}"
         )
 
 
