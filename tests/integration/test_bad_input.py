@@ -115,7 +115,7 @@ def test_an_alpha_that_leaves_nothing_to_compare(tmp_path, alpha):
 def test_too_few_groups_and_too_many_models(tmp_path):
     check(folder_config(tmp_path, models=200), "different masks")
     config = folder_config(tmp_path, folder(tmp_path / "two"), tmp_path / "train", tmp_path / "test")
-    check(config, "2 groups")
+    check(config, "the source has 2: use a source with more classes")
 
 
 def test_data_that_are_not_as_described(tmp_path):
@@ -199,6 +199,27 @@ def test_directories_without_permission(tmp_path, as_nobody):
 def test_a_device_that_is_not_here(tmp_path, monkeypatch):
     monkeypatch.setattr("tui_influence.runs.devices.probe_cuda", lambda: CudaProbe())
     refused("check", folder_config(tmp_path), "--devices", "cuda:3", code=5, reason="cuda:3")
+
+
+@pytest.mark.parametrize("devices", ["foo", "cuda:x", "cpu:0", "cpu,tpu", "", ","])
+def test_what_is_no_name_of_a_device_is_a_wrong_option(tmp_path, devices):
+    config = folder_config(tmp_path)
+    for command in (("check", config), ("demo", tmp_path / "demo")):
+        said = refused(*command, "--devices", devices, code=2, reason='is not a device; use "cpu"')
+        assert len(said.splitlines()) == 1
+    assert not (tmp_path / "demo").exists()
+    config.write_text(config.read_text().replace('["cpu"]', '["cpu:0"]'))
+    check(config, "compute.devices")
+
+
+def test_too_few_held_out_models_for_a_ceiling_are_warned_of(tmp_path):
+    warning = "the LDS will have no ceiling: it takes 5 held-out masks with several models each"
+    for heldout, count in ((8, 4), (9, 4)):
+        said = run("check", "--no-time", folder_config(tmp_path / str(heldout), models=4, heldout=heldout))
+        assert f"{warning}, and {heldout} held-out models are {count}" in said.err
+    for name, options in (("enough", {"heldout": 10}), ("single", {"heldout": 5, "heldout_repeats": 1})):
+        said = run("check", "--no-time", folder_config(tmp_path / name, models=4, **options))
+        assert (said.code, "ceiling" in said.err) == (0, False)
 
 
 def test_a_login_node_needs_none_of_the_devices_and_times_nothing(tmp_path, monkeypatch):

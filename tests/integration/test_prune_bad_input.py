@@ -101,6 +101,7 @@ def test_targets_that_are_not_there_or_weigh_nothing(sweep):
 
 def test_a_network_that_does_not_exist(sweep):
     refused("prune", sweep, "--arch", "no such net", code=2, reason="model.arch")
+    refused("prune", sweep, "--arch", "foo", code=2, reason='there is no network "foo"')
 
 
 def test_a_report_of_nothing(sweep):

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from tui_influence.cli import diagnostics
 from tui_influence.cli.progress import ProgressLine
-from tui_influence.errors import RunFailedError
+from tui_influence.config.types import is_device
+from tui_influence.errors import ConfigError, RunFailedError
 from tui_influence.pruning.options import DEFAULT_NAME
 from tui_influence.render.reliability_forecast import decision_sentence
 from tui_influence.render.run_words import retry_command
@@ -17,7 +18,7 @@ from tui_influence.runs.supervisor import Request
 from tui_influence.service import supervise
 from tui_influence.store.growth import read_growth
 from tui_influence.store.paths import Paths
-from tui_influence.text import pluralize, quote_path
+from tui_influence.text import pluralize, printable, quote_path
 
 _POLL_INTERVAL = 2.0
 """Seconds between two looks at a run on a cluster."""
@@ -140,10 +141,20 @@ def refuse_failed_models(root: Path, last: Heartbeat, *, is_code: bool = False) 
 
 
 def device_list(devices: str | None) -> list[str] | str | None:
-    """Return the devices that `--devices` lists; "auto" and None as they are."""
+    """Return the devices that `--devices` lists; "auto" and None as they are.
+
+    Raises:
+        ConfigError: one is not the name of a device, or there is none.
+    """
     if devices is None or devices == "auto":
         return devices
-    return [device.strip() for device in devices.split(",") if device.strip()]
+    names = [device.strip() for device in devices.split(",") if device.strip()]
+    for name in names or [""]:
+        if not is_device(name):
+            raise ConfigError(
+                f'--devices: "{printable(name, 60)}" is not a device; use "cpu", "cuda", "cuda:0" or "auto"'
+            )
+    return names
 
 
 def pruning_command(root: Path) -> str:

@@ -33,6 +33,7 @@ from tui_influence.runs.datasets import Datasets, ProgressCallback, open_dataset
 from tui_influence.runs.devices import with_devices, worker_devices
 from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.runs.launch import start
+from tui_influence.runs.network_check import check_network
 from tui_influence.runs.ownership import already_running
 from tui_influence.runs.supervisor import Observer, Request
 from tui_influence.store.paths import Paths
@@ -145,13 +146,15 @@ def preview_plan(
     for class_list in request.lists:
         dropped_groups(class_list, groups)  # before a ranking takes its time
     stages = _stages(request, info, before)
+    config = with_devices(pruning_config(info, pruning_paths, request), request.devices)
+    if "model.arch" in request.settings and not config.model.is_user_code:  # code is run once training begins
+        check_network(config.model)
     if before is None:
         if not drop_counts and not request.lists:
             drop_counts = default_drop_counts(len(groups))
         if progress is not None:
             progress("ranking the groups and forecasting the gains", 0, 0)
     pruning = before or rank_for_pruning(paths, info, request, drop_counts)
-    config = with_devices(pruning_config(info, pruning_paths, request), request.devices)
     shape = _shape(config, info)
     usage = {kind: prior_usage(paths, info, request.weights, kind) for kind in stages.baselines}
     usage = {kind: networks for kind, networks in usage.items() if networks}
