@@ -138,7 +138,7 @@ ESTIMATORS = {
                 "by regression on all {nouns} at once, shrunk towards what networks trained on all {nouns} say"
             ),
             reliability_meaning="the squared correlation to expect with the true influences",
-            extremes_coverage="about 95%, or 30 to 95% where few matter,",
+            extremes_coverage="about 95%, or 75 to 95% where few matter,",
             needs_prior=True,
         ),
     )

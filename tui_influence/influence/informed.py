@@ -18,6 +18,10 @@ the sweep: a prior which says nothing gets slopes near zero. With X = U diag(s) 
     influence  Z b + V E[s / (s² + λ)] r,  r = z - W b
     variance   E[Q/N (XᵀX + λ)⁻¹] + Var_λ of the estimate + (Z - V F W) Cov(b) (Z - V F W)ᵀ: the uncertainty of u,
                of λ and of the slopes, with Q = Σ d r² + the rest of y², F = E[s / (s² + λ)]
+    shape      u is normal, or a few groups have most of it (see `residual_shape`), at the λ whose logarithm is the
+               posterior mean. Influence and variance are averaged over the shapes, each as probable as the output says
+               and, for one class, the other classes. A mean over classes speaks for itself: effects on single classes
+               average out in it.
 
 An output that is a mean over examples of several classes has the mean of their covariates. This is the regression with
 covariates of hierarchical linear models (Lindley & Smith 1972), with the integration over λ of an empirical Bayes
@@ -35,15 +39,25 @@ from tui_influence.influence.estimate import group_counts, same_size_masks
 from tui_influence.influence.factors import Factors, factorise, product_dtype
 from tui_influence.influence.outputs import Floats, Mask, OutputMatrix, as_matrix
 from tui_influence.influence.prior import OutputPrior
+from tui_influence.influence.residual_shape import (
+    LOG_PRIOR,
+    NormalPosterior,
+    common_log_prior,
+    shape_posteriors,
+    shape_probabilities,
+)
 from tui_influence.influence.shrinkage import Evidence, Grid, power_outside
 from tui_influence.influence.types import Estimate
 
 COLUMN_BLOCK = 1024
 _MAX_ITERATIONS, _TOLERANCE = 50, 1e-6
+_LEAST_NOISE = 1e-200  # of outputs that the prior explains exactly
 _CLASS_SPREAD, _CLASS_UNLIKE = 0.5, 0.2
 """Standard deviation of the log odds of h of classes that are alike, and the share of those that are not."""
 _MEAN_SPREAD, _MEAN_UNLIKE = 1.0, 0.3
 """The same of means over classes around what single classes have in common."""
+_SHAPE_UNLIKE = 0.2
+"""Share of the classes whose residual is not distributed as that of the others."""
 _TIE = 0.25
 """Standard deviation of the slopes around their mean, in units of the mean."""
 
@@ -120,6 +134,7 @@ class _Regression:
         rotated_covariates: (r, C, p) W.
         class_log_prior: (L,) log prior of λ that the outputs on all classes give for one class.
         mean_log_prior: (L,) the same for a mean over classes.
+        shape_log_prior: (P,) log prior of the shapes of u that the outputs on all classes give for one class.
         slopes: (p,) b.
         slope_root: (p, p) A with A Aᵀ = Cov(b).
     """
@@ -130,6 +145,7 @@ class _Regression:
     rotated_covariates: NDArray[np.float64]
     class_log_prior: NDArray[np.float64]
     mean_log_prior: NDArray[np.float64]
+    shape_log_prior: NDArray[np.float64]
     slopes: NDArray[np.float64]
     slope_root: NDArray[np.float64]
 
@@ -141,45 +157,88 @@ class _Regression:
         count, classes, columns = covariates.shape
         fitted = factors.design @ covariates.reshape(count, -1).astype(factors.design.dtype)
         rotated = factors.rotate(factors.strata.centred(fitted)).astype(np.float64).reshape(-1, classes, columns)
-        present = np.isfinite(prior.class_outputs).all(axis=0)
+        present = np.asarray(np.isfinite(prior.class_outputs).all(axis=0))
         centred = factors.strata.centred(prior.class_outputs[:, present].astype(factors.design.dtype))
         slopes, precision, log_common = _fit_slopes(factors, grid, rotated[:, present], centred)
         class_log_prior = _spread_out(grid, log_common, _CLASS_SPREAD, _CLASS_UNLIKE)
         mean_log_prior = _spread_out(grid, log_common, _MEAN_SPREAD, _MEAN_UNLIKE)
         root = _root_of_inverse(precision)
-        return cls(factors, grid, covariates, rotated, class_log_prior, mean_log_prior, slopes, root)
+        regression = cls(factors, grid, covariates, rotated, class_log_prior, mean_log_prior, LOG_PRIOR, slopes, root)
+        return replace(regression, shape_log_prior=regression._shape_log_prior(centred, present))
 
     def fit(self, centred: Floats, shares: NDArray[np.float64]) -> _Fit:
         """Estimate the influences on outputs (m, n), centred within strata; (n, C) shares of the classes."""
         factors, grid = self.factors, self.grid
         root = np.sqrt(factors.squares)[:, None]
-        rotated = factors.rotate(centred).astype(np.float64)
-        outside = power_outside(factors, centred, rotated)
-        residual = rotated - (self.rotated_covariates @ self.slopes) @ shares.T
-        is_of_class = np.count_nonzero(shares, axis=1) == 1
-        log_prior = np.where(is_of_class, self.class_log_prior[:, None], self.mean_log_prior[:, None])
-        evidence = _with_share_prior(grid, Evidence.of_rotated(factors, grid, residual, outside), log_prior)
+        evidence = self._evidence(centred, shares)
         filters = (1 - grid.remains) / root.T  # (L, r): s / (s² + λ)
         mean = filters.T @ evidence.weight
-        from_prior = (self.covariates @ self.slopes) @ shares.T
-        coefficients = from_prior + self._unrotate(mean * residual)
         diagonal = (factors.vectors**2) @ (1 / (factors.squares[:, None] + grid.penalties))
         diagonal += factors.unidentified[:, None] / grid.penalties
+        effects = self._unrotate(mean * evidence.rotated)
         variance = diagonal @ (evidence.weight * evidence.spread / factors.rows)
-        variance += self._penalty_variance(filters, mean, residual, evidence)
+        effects, variance = self._over_shapes(effects, variance, evidence, shares)
+        variance += self._penalty_variance(filters, mean, evidence)
         for column in range(len(self.slopes)):
             direction = self.slope_root[:, column]
             rotated_direction = (self.rotated_covariates @ direction) @ shares.T
             unexplained = (self.covariates @ direction) @ shares.T - self._unrotate(mean * rotated_direction)
             variance += unexplained**2
+        from_prior = (self.covariates @ self.slopes) @ shares.T
+        coefficients = from_prior + effects
         df = factors.rows - grid.df @ evidence.weight
         return _Fit(coefficients, variance, df, _explained_share(coefficients, from_prior))
+
+    def _shape_log_prior(self, centred: Floats, present: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return the log prior of the shapes for one class, (P,), from the outputs (m, C') on the classes present."""
+        if not present.any():
+            return LOG_PRIOR
+        evidence = self._evidence(centred, np.eye(len(present))[present])
+        log_evidence = [shape.log_evidence for shape in shape_posteriors(self._normal_posterior(evidence))]
+        return common_log_prior(np.array(log_evidence), _others(evidence.rotated), _SHAPE_UNLIKE)
+
+    def _evidence(self, centred: Floats, shares: NDArray[np.float64]) -> Evidence:
+        """Return what outputs (m, n), centred within strata, and the classes say of λ; `rotated` is the residual r."""
+        rotated = self.factors.rotate(centred).astype(np.float64)
+        outside = power_outside(self.factors, centred, rotated)
+        residual = rotated - (self.rotated_covariates @ self.slopes) @ shares.T
+        log_prior = np.where(_is_of_class(shares), self.class_log_prior[:, None], self.mean_log_prior[:, None])
+        return _with_share_prior(self.grid, Evidence.of_rotated(self.factors, self.grid, residual, outside), log_prior)
+
+    def _normal_posterior(self, evidence: Evidence) -> NormalPosterior:
+        """Return the posterior of u at the λ whose logarithm is the posterior mean."""
+        factors = self.factors
+        penalty = np.exp(np.log(self.grid.penalties) @ evidence.weight)
+        total = factors.squares[:, None] + penalty  # (r, n)
+        noise = (evidence.outside + (penalty / total * evidence.power).sum(axis=0)) / factors.rows
+        noise = np.maximum(noise, _LEAST_NOISE)
+        mean = self._unrotate(np.sqrt(factors.squares)[:, None] / total * evidence.rotated)
+        diagonal = (factors.vectors**2) @ (1 / total) + factors.unidentified[:, None] / penalty
+        free = 1 - 1 / len(diagonal) if factors.is_relative else 1.0
+        return NormalPosterior(mean, noise * diagonal, free * noise / penalty)
+
+    def _over_shapes(
+        self,
+        mean: NDArray[np.float64],
+        variance: NDArray[np.float64],
+        evidence: Evidence,
+        shares: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return mean and variance of u over all its shapes, (K', n), from those of the normal shape."""
+        others = list(shape_posteriors(self._normal_posterior(evidence)))
+        log_prior = np.where(_is_of_class(shares), self.shape_log_prior[:, None], LOG_PRIOR[:, None])
+        normal, *weights = shape_probabilities(log_prior, np.array([shape.log_evidence for shape in others]))
+        second = normal * (variance + mean**2)
+        average = normal * mean
+        for weight, shape in zip(weights, others, strict=True):
+            second += weight * (shape.variance + shape.mean**2)
+            average += weight * shape.mean
+        return average, second - average**2
 
     def _penalty_variance(
         self,
         filters: NDArray[np.float64],
         mean: NDArray[np.float64],
-        residual: NDArray[np.float64],
         evidence: Evidence,
     ) -> NDArray[np.float64]:
         """Return the variance of the estimate over the posterior of λ, (K', n).
@@ -194,7 +253,7 @@ class _Regression:
         linear = filters.T @ (evidence.weight * scaled)  # (r, n)
         rest = np.maximum((filters**2).T @ evidence.weight - mean**2 - linear**2, 0)
         average = (self.factors.vectors**2).mean(axis=0) @ (rest * evidence.power)
-        return np.asarray(self._unrotate(linear * residual) ** 2 + average)
+        return np.asarray(self._unrotate(linear * evidence.rotated) ** 2 + average)
 
     def _unrotate(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return values (r, n) in the directions of the masks as values of the groups, (K', n)."""
@@ -237,18 +296,26 @@ def _fit_slopes(
 
 
 def _common_evidence(grid: Grid, evidence: Evidence, residual: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the log of what the outputs on all classes say of λ together, with a uniform h, (L,).
-
-    Classes whose residuals (r, C) are alike count as fewer: by the participation ratio of their correlations, less the
-    one output that the evidence is for.
-    """
-    count = residual.shape[1]
-    if not count:
+    """Return the log of what the outputs on all classes say of λ together, with a uniform h, (L,)."""
+    if not residual.shape[1]:
         return grid.log_share_prior
-    unit = residual / np.maximum(np.sqrt((residual**2).sum(axis=0)), np.finfo(float).tiny)
-    others = count**2 / ((unit.T @ unit) ** 2).sum() - 1
     log_likelihood = np.log(np.maximum(evidence.weight, np.finfo(float).tiny)) - grid.log_share_prior[:, None]
-    return np.asarray(grid.log_share_prior + max(others, 0.0) * log_likelihood.mean(axis=1))
+    return np.asarray(grid.log_share_prior + _others(residual) * log_likelihood.mean(axis=1))
+
+
+def _others(residual: Floats) -> float:
+    """Return how many classes besides one have a say, by their residuals (r, C): those that are alike count as fewer.
+
+    It is the participation ratio of the residuals' correlations, less one.
+    """
+    unit = residual / np.maximum(np.sqrt((residual**2).sum(axis=0)), np.finfo(float).tiny)
+    count = residual.shape[1]
+    return max(float(count**2 / ((unit.T @ unit) ** 2).sum()) - 1, 0.0)
+
+
+def _is_of_class(shares: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which outputs are of one class, (n,), by the shares (n, C) of the classes in them."""
+    return np.asarray(np.count_nonzero(shares, axis=1) == 1)
 
 
 def _spread_out(grid: Grid, log_common: NDArray[np.float64], spread: float, unlike: float) -> NDArray[np.float64]:

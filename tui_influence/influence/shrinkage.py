@@ -58,6 +58,7 @@ class Evidence:
     Attributes:
         rotated: (r, n) outputs in the directions of the masks, z = Uᵀy.
         power: (r, n) float64, z².
+        outside: (n,) sum of squares that no effect of groups explains.
         residual: (L, n) residual sum of squares of the ridge fit.
         spread: (L, n) yᵀ (XXᵀ/λ + I)⁻¹ y: N times the noise variance, given λ.
         weight: (L, n) posterior of λ; sums to one over the grid.
@@ -65,6 +66,7 @@ class Evidence:
 
     rotated: Floats
     power: NDArray[np.float64]
+    outside: NDArray[np.float64]
     residual: NDArray[np.float64]
     spread: NDArray[np.float64]
     weight: NDArray[np.float64]
@@ -84,7 +86,8 @@ class Evidence:
         log_spread = np.log(np.maximum(spread, np.finfo(float).tiny))
         log_weight = grid.log_weight[:, None] - factors.rows / 2 * log_spread
         weight = np.exp(log_weight - log_weight.max(axis=0))
-        return cls(rotated, power, outside + (grid.remains**2) @ power, spread, weight / weight.sum(axis=0))
+        residual = outside + (grid.remains**2) @ power
+        return cls(rotated, power, outside, residual, spread, weight / weight.sum(axis=0))
 
 
 def power_outside(factors: Factors, centred: Floats, rotated: Floats) -> NDArray[np.float64]:

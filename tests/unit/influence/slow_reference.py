@@ -183,22 +183,67 @@ def slow_informed(masks, outputs, clusters, prior, points=40, iterations=200):
             precision += (np.eye(slopes_of) - 1 / slopes_of) / (0.25 * max(abs(b.mean()), 1e-9)) ** 2
         b = np.linalg.solve(precision, right)
     covariance = np.linalg.inv(precision)
-    influence, se = np.empty((groups, y.shape[1])), np.empty((groups, y.shape[1]))
     ones = np.ones((groups, groups)) / groups if relative else np.zeros((groups, groups))
+
+    def shapes(residual, weight):
+        """Log evidence, means and variances under each shape, the normal first."""
+        penalty = np.exp(weight @ np.log(penalties))
+        inverse = np.linalg.inv(x.T @ x + penalty * np.eye(groups))
+        noise = residual @ np.linalg.inv(np.eye(rows) + x @ x.T / penalty) @ residual / rows
+        free = 1 - 1 / groups if relative else 1
+        variance = noise * np.diag(inverse - ones / penalty)
+        return slow_shapes(inverse @ x.T @ residual, variance, free * noise / penalty)
+
+    by_one = [shapes(one, posterior(one, of_class)[0])[0] for one in residuals.T]
+    unit = left.T @ residuals / np.linalg.norm(left.T @ residuals, axis=0)
+    others = residuals.shape[1] ** 2 / ((unit.T @ unit) ** 2).sum() - 1
+    alone = np.array([0.95, 0.05 / 3, 0.05 / 3, 0.05 / 3])
+    common = alone * np.exp(others * np.mean(by_one, axis=0))
+    of_one = 0.8 * common / common.sum() + 0.2 * alone
+    influence, se = np.empty((groups, y.shape[1])), np.empty((groups, y.shape[1]))
     for j in range(y.shape[1]):
         zj = np.tensordot(z, prior.shares[j], (1, 0))
         residual = y[:, j] - x @ zj @ b
-        weight, spread = posterior(residual, of_class if np.count_nonzero(prior.shares[j]) == 1 else of_mean)
+        is_of_class = np.count_nonzero(prior.shares[j]) == 1
+        weight, spread = posterior(residual, of_class if is_of_class else of_mean)
         solvers = [np.linalg.solve(x.T @ x + penalty * np.eye(groups), x.T) for penalty in penalties]
         estimates = np.array([solver @ residual for solver in solvers])
         mean = weight @ estimates
-        influence[:, j] = zj @ b + mean
         within = sum(
             w * q / rows * np.diag(np.linalg.inv(x.T @ x + penalty * np.eye(groups)) - ones / penalty)
             for w, q, penalty in zip(weight, spread, penalties, strict=True)
         )
         between = weight @ (estimates - mean) ** 2
         unexplained = zj - sum(w * solver for w, solver in zip(weight, solvers, strict=True)) @ x @ zj
+        log_evidence, means, variances = shapes(residual, weight)
+        means[0], variances[0] = mean, within
+        probable = (of_one if is_of_class else alone) * np.exp(log_evidence - log_evidence.max())
+        probable /= probable.sum()
+        mean = probable @ means
+        within = probable @ (variances + (means - mean) ** 2)
+        influence[:, j] = zj @ b + mean
         se[:, j] = np.sqrt(within + between + np.einsum("kp,pq,kq->k", unexplained, covariance, unexplained))
     scale = groups / (groups - 1) if relative else 1
     return scale * influence, scale * se
+
+
+def slow_shapes(mean, variance, prior_variance):
+    """Log evidence less that of the normal, means and variances of effects under each shape, by summing over a grid."""
+    log_evidence, means, variances = np.zeros(4), np.zeros((4, len(mean))), np.zeros((4, len(mean)))
+    means[0], variances[0] = mean, variance
+    scale = np.sqrt(prior_variance)
+    for row, share in enumerate((0.25, 0.1, 0.04), start=1):
+        large = (1 - (1 - share) / 50) / share
+        grid = np.linspace(-10, 10, 40_001) * np.sqrt(large) * scale
+        shape = np.logaddexp(
+            np.log(share) + norm.logpdf(grid, scale=np.sqrt(large) * scale),
+            np.log(1 - share) + norm.logpdf(grid, scale=np.sqrt(1 / 50) * scale),
+        )
+        ratio = shape - norm.logpdf(grid, scale=scale)
+        for k, (m, v) in enumerate(zip(mean, variance, strict=True)):
+            density = np.exp(norm.logpdf(grid, m, np.sqrt(v)) + ratio)
+            total = density.sum()
+            log_evidence[row] += np.log(total * (grid[1] - grid[0]))
+            means[row, k] = density @ grid / total
+            variances[row, k] = density @ (grid - means[row, k]) ** 2 / total
+    return log_evidence, means, variances

@@ -32,18 +32,30 @@ def prior_of(sweep, noise: float = 0.7, seed: int = 0, shares=None) -> OutputPri
     )
 
 
+def both(sweep, noise: float):
+    """The estimates and the formulas, of every class and of the whole target: influence and standard error each."""
+    whole = np.full((1, C), 1 / C)
+    prior = prior_of(sweep, noise, shares=np.concatenate([np.eye(C), whole]))
+    outputs = np.column_stack([sweep.outputs, sweep.outputs.mean(axis=1)])
+    estimate = informed(sweep.masks, outputs, sweep.clusters, prior=prior)
+    return (estimate.influence, estimate.se), slow_informed(sweep.masks, outputs, sweep.clusters, prior)
+
+
 @pytest.mark.parametrize("design", ["fixed", "bernoulli", "pairs", "balanced"])
 @pytest.mark.parametrize("m", [12, 50])
 def test_it_is_its_formulas(design, m):
-    sweep = simulate(design, m, K, C, seed=3)
-    whole = np.full((1, C), 1 / C)
-    prior = prior_of(sweep, shares=np.concatenate([np.eye(C), whole]))
-    outputs = np.column_stack([sweep.outputs, sweep.outputs.mean(axis=1)])
-    estimate = informed(sweep.masks, outputs, sweep.clusters, prior=prior)
-    influence, se = slow_informed(sweep.masks, outputs, sweep.clusters, prior)
-    np.testing.assert_allclose(estimate.influence, influence, atol=1e-5 * np.abs(influence).max())
-    np.testing.assert_allclose(estimate.se, se, rtol=0.05)  # what is not linear in log λ is an approximation
-    np.testing.assert_allclose((estimate.se**2).mean(axis=0), (se**2).mean(axis=0), rtol=0.005)
+    (influence, se), (expected, expected_se) = both(simulate(design, m, K, C, seed=3), 0.7)
+    np.testing.assert_allclose(influence, expected, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(se, expected_se, rtol=0.05)  # what is not linear in log λ is an approximation
+    np.testing.assert_allclose((se**2).mean(axis=0), (expected_se**2).mean(axis=0), rtol=0.005)
+
+
+@pytest.mark.parametrize("design", ["fixed", "bernoulli", "pairs", "balanced"])
+def test_it_is_its_formulas_where_two_groups_matter(design):
+    effects = np.random.default_rng(2).standard_normal((K, C)) * (np.arange(K) < 2)[:, None]
+    (influence, se), (expected, expected_se) = both(simulate(design, 50, K, C, seed=3, effects=effects), 100.0)
+    np.testing.assert_allclose(influence, expected, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose((se**2).mean(axis=0), (expected_se**2).mean(axis=0), rtol=0.005)
 
 
 def correlation(estimate, truth) -> float:
@@ -88,6 +100,29 @@ def test_the_intervals_cover_the_truth_also_where_people_look(design, noise):
         extremes.append(np.take_along_axis(covered, np.concatenate([order[:3], order[-3:]]), axis=0))
     assert 0.92 < np.mean(all_rows) < 0.98
     assert 0.92 < np.mean(extremes) < 0.985
+
+
+@pytest.mark.parametrize("design", ["fixed", "bernoulli", "balanced", "pairs"])
+def test_where_one_group_in_ten_matters_it_is_closer_than_ridge_and_covers_the_extremes(design):
+    """Ridge shrinks the few large effects too much: its intervals hold three in four of the extremes."""
+    all_rows, extremes, errors, errors_of_ridge = [], [], [], []
+    for seed in range(12):
+        rng = np.random.default_rng([seed, 9])
+        has_effects = (rng.random(36) < 0.1) | (np.arange(36) == 0)
+        effects = rng.standard_normal((36, 6)) * has_effects[:, None]
+        sweep = simulate(design, 96, 36, 6, seed=seed, effects=effects)
+        estimate = informed(sweep.masks, sweep.outputs, sweep.clusters, prior=prior_of(sweep, 100.0, seed))
+        plain = ridge(sweep.masks, sweep.outputs, sweep.clusters)
+        low, high = interval(estimate.influence, estimate.se, estimate.df)
+        covered = (low < sweep.truth) & (sweep.truth < high)
+        order = np.argsort(estimate.influence, axis=0)
+        all_rows.append(covered)
+        extremes.append(np.take_along_axis(covered, np.concatenate([order[:3], order[-3:]]), axis=0))
+        errors.append(np.square(estimate.influence - sweep.truth).mean())
+        errors_of_ridge.append(np.square(plain.influence - sweep.truth).mean())
+    assert 0.94 < np.mean(all_rows) < 0.99
+    assert np.mean(extremes) > 0.85
+    assert np.mean(errors) < 0.8 * np.mean(errors_of_ridge)
 
 
 def test_what_a_good_prior_leaves_over_is_judged_by_all_classes_together(monkeypatch):
