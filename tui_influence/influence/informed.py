@@ -228,12 +228,11 @@ class _Regression:
         others = list(shape_posteriors(self._normal_posterior(evidence)))
         log_prior = np.where(_is_of_class(shares), self.shape_log_prior[:, None], LOG_PRIOR[:, None])
         normal, *weights = shape_probabilities(log_prior, np.array([shape.log_evidence for shape in others]))
-        second = normal * (variance + mean**2)
-        average = normal * mean
+        average = normal * mean + sum(weight * shape.mean for weight, shape in zip(weights, others, strict=True))
+        spread = normal * (variance + (mean - average) ** 2)
         for weight, shape in zip(weights, others, strict=True):
-            second += weight * (shape.variance + shape.mean**2)
-            average += weight * shape.mean
-        return average, second - average**2
+            spread += weight * (shape.variance + (shape.mean - average) ** 2)
+        return average, spread
 
     def _penalty_variance(
         self,

@@ -27,6 +27,8 @@ _NORMAL = 0.95
 """Prior probability of the normal; the other shapes share the rest."""
 _MIN_PRECISION = 1e-6
 """Least precision of what the outputs say of an effect, in units of that of the effect."""
+_MAX_EXPONENT = 600.0
+"""Of densities: more would be too large for a float, and is no less certain."""
 
 LOG_PRIOR: NDArray[np.float64] = np.log([_NORMAL] + [(1 - _NORMAL) / len(SHARES)] * len(SHARES))
 """(P,) log prior probability of each shape, the normal first."""
@@ -61,22 +63,24 @@ def shape_posteriors(normal: NormalPosterior) -> Iterator[ShapePosterior]:
     prior = normal.prior_variance
     precision = np.maximum(1 / normal.variance - 1 / prior, _MIN_PRECISION / prior)
     said, noise = normal.mean / (normal.variance * precision), 1 / precision  # m', v'
-    power, total = said**2, noise + prior
     for share in SHARES:
-        density = np.zeros_like(said)
-        slope = np.zeros_like(said)  # the posterior mean is slope · m'
-        second = np.zeros_like(said)
-        large = (1 - (1 - share) * _SMALL) / share
-        for weight, scale in ((share, large), (1 - share, _SMALL)):
-            spread = noise + scale * prior
-            exponent = 0.5 * power * (1 / total - 1 / spread)
-            part = weight * np.sqrt(total / spread) * np.exp(np.minimum(exponent, 600.0))
-            kept = scale * prior / spread
-            density += part
-            slope += part * kept
-            second += part * kept * (noise + kept * power)
-        mean = slope / density * said
-        yield ShapePosterior(np.log(density).sum(axis=0), mean, second / density - mean**2)
+        size = (1 - (1 - share) * _SMALL) / share
+        large, large_kept = _density(said, noise, prior, size)
+        small, small_kept = _density(said, noise, prior, _SMALL)
+        density = share * large + (1 - share) * small
+        is_large = share * large / density
+        kept = is_large * large_kept + (1 - is_large) * small_kept
+        unsure = is_large * (1 - is_large) * ((large_kept - small_kept) * said) ** 2
+        yield ShapePosterior(np.log(density).sum(axis=0), kept * said, kept * noise + unsure)
+
+
+def _density(
+    said: NDArray[np.float64], noise: NDArray[np.float64], prior: NDArray[np.float64], size: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the density of m' under N(0, size τ²), over that under N(0, τ²), and the share of m' that is kept."""
+    total, spread = noise + prior, noise + size * prior
+    exponent = 0.5 * said**2 * (1 / total - 1 / spread)
+    return np.sqrt(total / spread) * np.exp(np.minimum(exponent, _MAX_EXPONENT)), size * prior / spread
 
 
 def shape_probabilities(log_prior: NDArray[np.float64], log_evidence: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -289,3 +289,21 @@ def test_without_prior_networks_it_is_not_offered_and_gives_the_reason():
         find_estimator("informed").estimate(sweep.masks, sweep.outputs)
     with pytest.raises(ValueError, match="does not fit"):
         informed(sweep.masks, sweep.outputs[:, 0], prior=prior_of(sweep))
+
+
+@pytest.mark.parametrize("design", ["fixed", "bernoulli", "balanced"])
+def test_outputs_without_noise_have_their_effects_and_no_error(design):
+    effects = np.random.default_rng(4).standard_normal((K, C)) * (np.arange(K) < 2)[:, None]
+    sweep = simulate(design, 100, K, C, seed=7, effects=effects, noise=0.0)
+    estimate = informed(sweep.masks, sweep.outputs, sweep.clusters, prior=prior_of(sweep, 100.0))
+    np.testing.assert_allclose(estimate.influence, sweep.truth, atol=0.01)
+    assert (estimate.se < 0.02).all()
+    assert (estimate.se >= 0).all()
+
+
+def test_outputs_that_are_all_equal_have_no_influence_and_no_error():
+    sweep = simulate("balanced", 60, K, C, seed=8)
+    prior = prior_of(sweep).of_outputs(np.zeros((1, C)))
+    estimate = informed(sweep.masks, np.ones((60, 1)), sweep.clusters, prior=prior)
+    np.testing.assert_allclose(estimate.influence, 0, atol=1e-12)
+    np.testing.assert_allclose(estimate.se, 0, atol=1e-12)
