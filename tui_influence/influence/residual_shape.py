@@ -62,24 +62,24 @@ def shape_posteriors(normal: NormalPosterior) -> Iterator[ShapePosterior]:
     """Yield the posterior under each shape of `SHARES`."""
     prior = normal.prior_variance
     precision = np.maximum(1 / normal.variance - 1 / prior, _MIN_PRECISION / prior)
-    said, noise = normal.mean / (normal.variance * precision), 1 / precision  # m', v'
+    reading, noise = normal.mean / (normal.variance * precision), 1 / precision  # m', v'
     for share in SHARES:
         size = (1 - (1 - share) * _SMALL) / share
-        large, large_kept = _density(said, noise, prior, size)
-        small, small_kept = _density(said, noise, prior, _SMALL)
+        large, large_kept = _density(reading, noise, prior, size)
+        small, small_kept = _density(reading, noise, prior, _SMALL)
         density = share * large + (1 - share) * small
         is_large = share * large / density
         kept = is_large * large_kept + (1 - is_large) * small_kept
-        unsure = is_large * (1 - is_large) * ((large_kept - small_kept) * said) ** 2
-        yield ShapePosterior(np.log(density).sum(axis=0), kept * said, kept * noise + unsure)
+        unsure = is_large * (1 - is_large) * ((large_kept - small_kept) * reading) ** 2
+        yield ShapePosterior(np.log(density).sum(axis=0), kept * reading, kept * noise + unsure)
 
 
 def _density(
-    said: NDArray[np.float64], noise: NDArray[np.float64], prior: NDArray[np.float64], size: float
+    reading: NDArray[np.float64], noise: NDArray[np.float64], prior: NDArray[np.float64], size: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the density of m' under N(0, size τ²), over that under N(0, τ²), and the share of m' that is kept."""
     total, spread = noise + prior, noise + size * prior
-    exponent = 0.5 * said**2 * (1 / total - 1 / spread)
+    exponent = 0.5 * reading**2 * (1 / total - 1 / spread)
     return np.sqrt(total / spread) * np.exp(np.minimum(exponent, _MAX_EXPONENT)), size * prior / spread
 
 
