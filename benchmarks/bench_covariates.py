@@ -32,7 +32,7 @@ from tui_influence.influence.informed import informed
 from tui_influence.influence.prior import OutputPrior, covariates
 from tui_influence.runs.datasets import Datasets, open_datasets
 from tui_influence.training import linear_probe
-from tui_influence.training.augment import DeviceImages, source_images
+from tui_influence.training.device_images import DeviceImages, source_images
 from tui_influence.training.networks import build_network, split_head
 from tui_influence.training.precision import choose_numerics
 from tui_influence.training.sgd import Recipe, fit
@@ -91,7 +91,7 @@ class Measurement:
         gradients = []
         for group in range(int(self._groups.max()) + 1):
             chosen = torch.nonzero(self._groups == group)[:, 0]
-            loss = cross_entropy(head(body(self._source.batch(chosen))), self._source.labels[chosen])
+            loss = cross_entropy(head(_features(body, self._source, chosen)), self._source.labels[chosen])
             gradients.append(-_gradient(loss, body))
         return torch.stack(gradients)
 
@@ -110,8 +110,10 @@ class Measurement:
         return torch.stack([_gradient(mean, body) for mean in means])
 
 
-def _features(body: nn.Module, pixels: DeviceImages) -> Tensor:
-    values: Tensor = body(pixels.batch(pixels.all_indices()))
+def _features(body: nn.Module, pixels: DeviceImages, indices: Tensor | None = None) -> Tensor:
+    """Return the features of some images, or of all, (n, d), with their gradients."""
+    order = pixels.all_indices() if indices is None else indices
+    values: Tensor = body(next(pixels.batches(order, len(order))))
     return values
 
 
@@ -123,15 +125,15 @@ def _gradient(value: Tensor, body: nn.Module) -> Tensor:
 def measure(networks: int) -> tuple[dict[str, Floats], float]:
     """Return each of `MEASURES` of so many networks, (networks, K, C), and the CPU seconds of one network's."""
     measurement = Measurement(open_datasets(demo_config(Path("results/unused"), 2)))
-    found: dict[str, list[Floats]] = {name: [] for name in MEASURES}
+    by_network: dict[str, list[Floats]] = {name: [] for name in MEASURES}
     seconds = 0.0
     for seed in range(networks):
         body, head = measurement.network(seed)
         begin = time.process_time()
         for name, values in measurement.measures(body, head).items():
-            found[name].append(values)
+            by_network[name].append(values)
         seconds += time.process_time() - begin
-    return {name: np.array(values) for name, values in found.items()}, seconds / networks
+    return {name: np.array(values) for name, values in by_network.items()}, seconds / networks
 
 
 def informed_with(reference: Reference, networks: int, further: Floats | None) -> Estimator:
