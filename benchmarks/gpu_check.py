@@ -34,6 +34,7 @@ from tui_influence.runs.heartbeat import WorkerState
 from tui_influence.runs.resources import ResourceSampler
 from tui_influence.training import linear_probe as linear
 from tui_influence.training.device_images import source_images
+from tui_influence.training.device_memory import ImageMemory
 from tui_influence.training.networks import build_network, split_head
 from tui_influence.training.precision import Numerics, choose_numerics, repeatable, seeded_generator
 from tui_influence.training.sgd import Recipe, fit
@@ -89,7 +90,7 @@ def main() -> int:
     started = time.perf_counter()
     result: dict[str, Any] = {"facts": facts(how), "quick": options.quick}
     print("\n".join(f"{name:8} {value}" for name, value in result["facts"].items()), flush=True)
-    checks = [*check_forward(how), *check_probe(how), *check_repeats(options.device)]
+    checks = [*check_forward(how), *check_probe(how), *check_repeats(options.device), *check_streaming(how)]
     checks += check_gauges(how)
     checks += check_trainings(options.device, 4 if options.quick else 24)
     result["checks"] = [asdict(check) for check in checks]
@@ -183,6 +184,29 @@ def check_repeats(device: str) -> list[Check]:
     return checks
 
 
+def check_streaming(how: Numerics) -> list[Check]:
+    """Whether images that are read during training give the same models, in memory that does not grow."""
+    print("\nimages on the device, and the same read during training")
+    device = str(how.device)
+    resident, streamed = (pair(device, "auto", "resnet9", 16, tests=500, image_memory=kind) for kind in _KINDS)
+    mask = np.arange(CLASSES) % 2 == 0
+    checks = []
+    for name, options in (("model", {}), ("prior network", {"is_prior": True})):
+        first, second = (trainer.run(mask, 1, **options)[0] for trainer in (resident, streamed))
+        differ = int(np.count_nonzero(first.margins != second.margins))
+        checks.append(_check(f"{name}: margins that differ, of {len(first.margins)}", differ, most=0))
+    if how.device.type == "cuda":
+        reserved = []
+        for seed in range(6):
+            streamed.run(mask, seed)
+            reserved.append(torch.cuda.memory_reserved(how.device))
+        checks.append(_check("memory after 6 models / after 2", reserved[-1] / reserved[1], most=1.05))
+    return checks
+
+
+_KINDS: tuple[ImageMemory, ImageMemory] = ("resident", "streamed")
+
+
 def check_gauges(how: Numerics) -> list[Check]:
     """Whether what a sweep shows of a device that multiplies matrices can be true, and what a reading costs."""
     print("\ngauges of a busy device")
@@ -251,7 +275,13 @@ def check_trainings(device: str, rows: int) -> list[Check]:
 
 
 def pair(
-    device: str, precision: str, arch: str = "small-cnn", resolution: int = 14, tests: int = 2000, epochs: int = 4
+    device: str,
+    precision: str,
+    arch: str = "small-cnn",
+    resolution: int = 14,
+    tests: int = 2000,
+    epochs: int = 4,
+    image_memory: ImageMemory = "auto",
 ) -> Trainer:
     """A trainer over the embedded pair, by the demo's recipe."""
     data = arrays()
@@ -266,6 +296,7 @@ def pair(
         ModelSection(arch=arch, resolution=resolution),
         TrainSection(epochs=epochs, precision=precision),  # type: ignore[arg-type]
         device,
+        image_memory=image_memory,
     )
 
 

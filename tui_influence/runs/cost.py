@@ -61,6 +61,7 @@ class Cost:
         disk: bytes of records, of the compacted matrix and of thumbnails, at most.
         numerics: a description of each device's arithmetic.
         models_at_most: to train at most, if the sweep trains until a reliability.
+        streamed_bytes: of images that are read during training, on the device that reads most.
     """
 
     seconds_per_model: float
@@ -72,6 +73,7 @@ class Cost:
     seconds_per_prior: float = 0.0
     prior: int = 0
     models_at_most: int = 0
+    streamed_bytes: int = 0
 
     @property
     def models_per_hour(self) -> float:
@@ -124,6 +126,7 @@ def estimate_cost(config: Config, data: Datasets, devices: list[str], *, trusted
         numerics=sorted({timing["numerics"] for timing in timings}),
         seconds_per_prior=float(np.mean([timing["prior_seconds"] for timing in timings])),
         prior=config.n_prior,
+        streamed_bytes=max(timing["streamed_bytes"] for timing in timings),
     )
 
 
@@ -199,9 +202,13 @@ def _time_model(config: Config, device: str, threads: int, shape: tuple[int, int
     settings = {"epochs": 1, "steps": None, "finetune_epochs": 1, "batch_size": batch}
     quick = config.model_copy(update={"train": config.train.model_copy(update=settings)})
     twice = quick.model_copy(update={"train": quick.train.model_copy(update={"finetune_epochs": 2})})
+    whole = trainer_for(quick, data, device, threads)
+    numerics, streamed, streamed_bytes = whole.numerics, whole.streamed, whole.streamed_bytes
+    del whole
 
     def seconds(short: Config, source_steps: int) -> float:
-        trainer = trainer_for(short, _with_images(data, selected, source_steps * batch), device, threads)
+        some = _with_images(data, selected, source_steps * batch)
+        trainer = trainer_for(short, some, device, threads, streamed)
         everything = np.ones_like(row.mask)
         trainer.run(everything, row.seed)
         started = time.perf_counter()
@@ -219,7 +226,8 @@ def _time_model(config: Config, device: str, threads: int, shape: tuple[int, int
         "seconds": base + slope * (steps - few),
         "prior_seconds": max(0.0, base + slope * (prior_steps - few)),
         "steps": steps,
-        "numerics": trainer_for(quick, data, device, threads).numerics,
+        "numerics": numerics,
+        "streamed_bytes": streamed_bytes,
     }
 
 

@@ -83,8 +83,10 @@ class ReportPipe:
                 return
 
 
-def trainer_for(config: Config, data: Datasets, device: str, threads: int) -> Trainer:
-    """Return a trainer for a config's datasets on a device."""
+def trainer_for(
+    config: Config, data: Datasets, device: str, threads: int, streamed: list[bool] | None = None
+) -> Trainer:
+    """Return a trainer for a config's datasets on a device; `streamed` as for `Trainer`, None as the config says."""
     packed = data.source
     source = SourceData(packed.images, packed.labels, len(packed.classes), data.groups.group_of_image, packed.counts)
     targets = [
@@ -99,7 +101,7 @@ def trainer_for(config: Config, data: Datasets, device: str, threads: int) -> Tr
         )
         for section, images in zip(config.target, data.targets, strict=True)
     ]
-    return Trainer(source, targets, config.model, config.train, device, threads, config.compute.images)
+    return Trainer(source, targets, config.model, config.train, device, threads, streamed or config.compute.images)
 
 
 def train_assignments(

@@ -1,4 +1,4 @@
-"""Random views of images: shifted, mirrored, and normalised for a network."""
+"""Random views of images: shifted and mirrored."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ def draw_views(count: int, side: int, crop: int, flip: bool, generator: torch.Ge
         count: of views.
         side: of the images, in pixels.
         crop: largest shift in pixels, at most the image less one pixel.
-        flip: mirror every other image.
+        flip: mirror an image or not, with the same probability.
         generator: that they are drawn from, first all shifts and then all mirror images.
     """
     if not crop and not flip:

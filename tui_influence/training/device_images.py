@@ -1,15 +1,17 @@
 """Labelled images for a network: held on the device, or read from the packed file while the network trains.
 
-Both kinds give the same batches to the last bit. Images that are read take the memory of a few batches, whatever their
-number: a thread reads the next batches while the device computes.
+Both kinds give the same batches to the last bit. The pixels of images that are read take the memory of a few batches,
+whatever their number: a thread reads the next batches while the device computes.
 """
 
 import queue
 import threading
 import warnings
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -23,8 +25,10 @@ from tui_influence.training.types import Images, Labels
 _SLICE_IMAGES = 4096
 _SLICE_VALUES = 1 << 26
 """Images, and values, that are converted to floats at a time, at most."""
-_READ_AHEAD = 3
-"""Batches in memory besides the one in use."""
+_READ_AHEAD = 2
+"""Batches that wait for their use; one more is being read."""
+_LAUNCHED_AHEAD = 3
+"""Batches that a GPU may still have to use when the next is handed out: the host never gets further ahead."""
 
 
 @dataclass(frozen=True)
@@ -119,12 +123,17 @@ class StreamedImages(DeviceImages):
     def batches(self, order: Tensor, size: int, views: Tensor | None = None) -> Generator[Tensor, None, None]:  # noqa: D102
         views = None if views is None else views.to(self.device)
         reader = _BatchReader(self, order.numpy(), size)
+        every = torch.arange(min(size, len(order)), device=self.device)
+        used: deque[torch.cuda.Event] = deque()
         try:
             for start in range(0, len(order), size):
                 pixels = reader.next_batch()
                 view = None if views is None else views[start : start + size]
-                index = torch.arange(len(pixels), device=self.device)
-                yield self._normalised(viewed(pixels, index, view))
+                yield self._normalised(viewed(pixels, every[: len(pixels)], view))
+                if self.device.type == "cuda":
+                    used.append(torch.cuda.current_stream(self.device).record_event())
+                    if len(used) > _LAUNCHED_AHEAD:
+                        used.popleft().synchronize()
         finally:
             reader.close()
 
@@ -136,7 +145,7 @@ class _BatchReader:
         self._images, self._order, self._size, device = images, order, size, images.device
         self._ready: queue.Queue[tuple[Tensor, torch.cuda.Event | None] | BaseException] = queue.Queue(_READ_AHEAD)
         self._is_closed = threading.Event()
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self._stream = _copy_stream(device) if device.type == "cuda" else None
         self._thread = threading.Thread(target=self._run, name="tinfl-reader", daemon=True)
         self._thread.start()
 
@@ -144,7 +153,10 @@ class _BatchReader:
         """Return the next batch, (B, H, W, C) uint8 on the device."""
         item = self._ready.get()
         if isinstance(item, BaseException):
-            raise item
+            try:
+                raise item
+            finally:
+                del item  # its traceback holds this frame, and with it the memory of the reader
         pixels, is_copied = item
         if is_copied is not None:
             stream = torch.cuda.current_stream(self._images.device)
@@ -182,7 +194,7 @@ class _BatchReader:
         packed, side = self._images.images, self._images.size
         pixels = torch.empty((len(index), side, side, packed.shape[3]), dtype=torch.uint8)
         np.take(packed, index, axis=0, out=pixels.numpy(), mode="clip")  # "raise" would take a second copy
-        pixels = _channels(pixels, self._images.channels)
+        pixels = _channels(pixels, self._images.channels).contiguous()
         if self._stream is None:
             return pixels, None
         with torch.cuda.stream(self._stream):
@@ -190,6 +202,12 @@ class _BatchReader:
             is_copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
             is_copied.record(self._stream)
         return on_device, is_copied
+
+
+@cache
+def _copy_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream of all copies to a device: the allocator keeps the memory of each stream apart."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def source_images(

@@ -80,15 +80,16 @@ def fit(
         raise TrainingFailed(f"{recipe.phase}: {len(indices)} images to train on; at least 2 are needed")
     steps, steps_per_epoch = recipe.steps, -(-len(indices) // batch)
     epochs = -(-steps * batch // len(indices))
-    shuffles = [indices[torch.randperm(len(indices), generator=generator)] for _ in range(epochs)]
-    order = torch.cat(shuffles)[: steps * batch]
+    shuffles = [torch.randperm(len(indices), generator=generator) for _ in range(epochs)]
+    order = indices[torch.cat(shuffles)[: steps * batch]]
     views = draw_views(len(order), pixels.size, settings.crop, settings.flip, generator)
     all_labels = pixels.labels[order.to(device)].view(steps, batch)
     optimiser = SGD((body, head), settings.momentum, settings.weight_decay)
     losses, hits = torch.empty(2, steps, device=device)
     body.train()
     with closing(pixels.batches(order, batch, views)) as batches:
-        for step, (images, labels) in enumerate(zip(batches, all_labels, strict=True)):
+        for step, images in enumerate(batches):
+            labels = all_labels[step]
             with numerics.autocast():
                 logits = head(body(images))
             loss = cross_entropy(logits.float(), labels, label_smoothing=settings.label_smoothing)

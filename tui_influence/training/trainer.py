@@ -41,8 +41,12 @@ _EVALUATION_BATCH = {"cpu": 256, "cuda": 2048}
 class Trainer:
     """Trains models of a sweep one by one; the network stays on the device, and weights are drawn anew for each.
 
+    `image_memory` says whether images are held on the device or read during training, or does so for each image set:
+    the source, and training and test images of each target.
+
     Attributes:
-        streamed_bytes: of the images that are read while the device computes, because they do not fit on it.
+        streamed: whether each image set is read while the device computes.
+        streamed_bytes: of the image sets that are read while the device computes.
 
     Raises:
         ConfigError: the network does not exist or does not fit the images.
@@ -58,30 +62,48 @@ class Trainer:
         train: TrainSection,
         device: str = "cpu",
         threads: int = 1,
-        image_memory: ImageMemory = "auto",
+        image_memory: ImageMemory | list[bool] = "auto",
     ) -> None:
         self._numerics = arithmetic.choose_numerics(device, train.precision, threads)
         self._train, self._groups = train, source.groups
         self._network = model, source.classes
         self._targets = list(targets)
         torch_device = self._numerics.device
-        parts = [(source.images, source.labels)]
-        for target in self._targets:
-            parts += [(target.train_images, target.train_labels), (target.test_images, target.test_labels)]
-        sizes = [images.nbytes for images, _ in parts]
-        with catching_out_of_memory("loading the images"):
-            streamed = choose_streamed(sizes, available_memory(torch_device), image_memory)
-            self.streamed_bytes = sum(size for size, is_streamed in zip(sizes, streamed, strict=True) if is_streamed)
-            self._source = source_images(*parts[0], torch_device, model.resolution, source.counts, streamed=streamed[0])
-            of_targets = [
-                self._source.matching(*part, streamed=is_streamed)
-                for part, is_streamed in zip(parts[1:], streamed[1:], strict=True)
-            ]
-            self._images = list(zip(of_targets[::2], of_targets[1::2], strict=True))
+        self._load_images(source, model.resolution, image_memory)
+        with catching_out_of_memory("loading the network"):
             body, head = self._fresh(0, trial=True)
             layout = torch.channels_last
             self._body = body.to(torch_device, memory_format=layout)  # type: ignore[call-overload]
             self._head = head.to(torch_device)
+
+    def _load_images(self, source: SourceData, resolution: int | None, setting: ImageMemory | list[bool]) -> None:
+        parts = [(source.images, source.labels)]
+        for target in self._targets:
+            parts += [(target.train_images, target.train_labels), (target.test_images, target.test_labels)]
+        sizes = [images.nbytes for images, _ in parts]
+        device = self._numerics.device
+
+        def load(streamed: list[bool]) -> None:
+            with catching_out_of_memory("loading the images"):
+                self._source = source_images(*parts[0], device, resolution, source.counts, streamed=streamed[0])
+                of_targets = [
+                    self._source.matching(*part, streamed=is_streamed)
+                    for part, is_streamed in zip(parts[1:], streamed[1:], strict=True)
+                ]
+            self._images = list(zip(of_targets[::2], of_targets[1::2], strict=True))
+            self.streamed = streamed
+            self.streamed_bytes = sum(size for size, is_streamed in zip(sizes, streamed, strict=True) if is_streamed)
+
+        is_full = False
+        try:
+            load(choose_streamed(sizes, available_memory(device), setting) if isinstance(setting, str) else setting)
+        except OutOfMemory as error:
+            if setting != "auto":
+                hint = '; [compute] images = "streamed" reads them during training' if setting == "resident" else ""
+                raise OutOfMemory(f"{error}{hint}") from error
+            is_full = True
+        if is_full:  # other workers of the device took the memory; after the handler, which holds what was loaded
+            load([True] * len(sizes))
 
     @property
     def numerics(self) -> str:

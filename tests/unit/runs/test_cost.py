@@ -82,16 +82,18 @@ def test_the_disk_that_is_foretold_counts_the_thumbnails(tmp_path):
 
 @pytest.fixture
 def timed(monkeypatch):
-    """Trainers whose models take 2 s and 0.01 s for each step, by a clock of their own."""
+    """Trainers whose models take 2 s and 0.01 s for each step, by a clock of their own, and stream the source."""
     now = [0.0]
 
     class Trainer:
-        numerics = "none"
+        numerics, streamed, streamed_bytes = "none", [True, False, False], 77
 
-        def __init__(self, config, data, device, threads):
+        def __init__(self, config, data, device, threads, streamed=None):
+            self.is_timed = streamed == Trainer.streamed
             self.seconds = 2 + 0.01 * config.train.source_steps(len(data.source))
 
         def run(self, mask, seed):
+            assert self.is_timed, "as the whole data are held"
             now[0] += self.seconds
 
     monkeypatch.setattr("tui_influence.runs.worker.trainer_for", Trainer)
@@ -109,6 +111,7 @@ def test_the_time_of_a_model_is_that_of_its_steps_and_of_a_prior_network_that_of
     open_datasets(tiny)
     timing = module._time_model(tiny, "cpu", 1, (10, 1))
     assert timing["steps"] == steps
+    assert timing["streamed_bytes"] == 77
     assert timing["seconds"] == pytest.approx(2 + 0.01 * steps)
     expected = 2 + 0.01 * (prior_steps if steps > 5 else steps)  # too few steps are not told from none
     assert timing["prior_seconds"] == pytest.approx(expected)

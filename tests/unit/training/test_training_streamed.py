@@ -1,8 +1,10 @@
 """Images that are read while the network trains: the same models to the last bit, and no thread is left behind."""
 
+import gc
 import subprocess
 import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from tests.unit.training.small_data import images_of, mask, same, source, target
 from tui_influence.training import device_memory
 from tui_influence.training.device_images import source_images
 from tui_influence.training.device_memory import available_memory, choose_streamed
+from tui_influence.training.types import OutOfMemory
 
 CPU = torch.device("cpu")
 
@@ -50,17 +53,41 @@ def test_an_iterator_that_is_closed_early_ends_its_thread():
     assert not readers()
 
 
-def test_what_cannot_be_read_is_raised_where_the_batch_is_used(monkeypatch):
+def test_what_the_reader_raises_is_raised_where_the_batch_is_used(monkeypatch):
     images, labels = images_of(3, 40)
     pixels = source_images(images, labels, CPU, None, streamed=True)
 
     def fail(*_, **__):
-        raise OSError(5, "Input/output error")
+        raise MemoryError
 
     monkeypatch.setattr("tui_influence.training.device_images.np.take", fail)
-    with pytest.raises(OSError, match="Input/output error"):
+    with pytest.raises(MemoryError):
         list(pixels.batches(torch.arange(120), 8))
     assert not readers()
+
+
+def test_an_error_of_the_reader_holds_no_batch(monkeypatch):
+    """Less memory is tried next, so that of the failed attempt must be free at once."""
+    images, labels = images_of(3, 40)
+    take, batches = np.take, []
+
+    def fail_later(*arguments, out, **options):
+        if len(batches) == 2:
+            raise MemoryError
+        batches.append(weakref.ref(out))
+        return take(*arguments, out=out, **options)
+
+    monkeypatch.setattr("tui_influence.training.device_images.np.take", fail_later)
+    gc.disable()
+    try:
+        try:
+            for _ in source_images(images, labels, CPU, None, streamed=True).batches(torch.arange(120), 8):
+                pass
+        except MemoryError:
+            pass
+        assert [batch() for batch in batches] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_the_largest_sets_are_streamed_until_half_the_memory_holds_the_others():
@@ -81,30 +108,75 @@ def test_a_trainer_decides_by_the_memory_that_is_free(monkeypatch):
     assert trainer(data, targets).streamed_bytes == 0
 
 
-def test_the_limit_of_a_control_group_counts(monkeypatch, tmp_path):
-    monkeypatch.setattr(device_memory, "_CGROUP", tmp_path)
-    unlimited = available_memory(CPU)
-    assert unlimited > 0
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "memory.current").write_text("700\n")
-    assert available_memory(CPU) > 1000
-    (tmp_path / "memory.max").write_text("1000\n")
-    assert available_memory(CPU) == 300
-    (tmp_path / "memory.stat").write_text("anon 500\ninactive_file 150\nactive_file 50\n")
-    assert available_memory(CPU) == 450
-    (tmp_path / "memory.current").write_text("5000\n")
+@pytest.fixture
+def groups(monkeypatch, tmp_path):
+    """The directories of control groups, and the file that says which ones the process is in."""
+    monkeypatch.setattr(device_memory, "_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(device_memory, "_PROCESS_GROUPS", tmp_path / "own")
+    (tmp_path / "groups" / "memory" / "job" / "step").mkdir(parents=True)
+    (tmp_path / "groups" / "job" / "step").mkdir(parents=True)
+    return tmp_path / "groups", tmp_path / "own"
+
+
+def test_a_device_that_is_full_streams_instead_of_failing(monkeypatch):
+    """As where other workers take the memory between the decision and the loading."""
+
+    def refuse(images):
+        raise MemoryError
+
+    monkeypatch.setattr("tui_influence.training.device_images._as_tensor", refuse)
+    one = trainer()
+    assert all(one.streamed)
+    assert one.run(mask(), 0)
+    with pytest.raises(OutOfMemory, match=r'loading the images: out of memory; \[compute\] images = "streamed" reads'):
+        trainer(image_memory="resident")
+
+
+def test_the_limits_of_all_control_groups_count(groups):
+    folder, own = groups
+    assert available_memory(CPU) > 10_000
+    own.write_text("1:cpu:/\n0::/job/step\n")
+    job, step = folder / "job", folder / "job" / "step"
+    (step / "memory.max").write_text("max\n")
+    (step / "memory.current").write_text("700\n")
+    assert available_memory(CPU) > 10_000
+    (job / "memory.max").write_text("1000\n")
+    (job / "memory.current").write_text("900\n")
+    assert available_memory(CPU) == 100
+    (job / "memory.stat").write_text("anon 500\ninactive_file 150\nactive_file 50\ntotal_active_file 7\n")
+    assert available_memory(CPU) == 300  # the kernel drops files
+    (step / "memory.max").write_text("800\n")
+    assert available_memory(CPU) == 100
+    (step / "memory.current").write_text("5000\n")
     assert available_memory(CPU) == 0
 
 
-SMALL_PROCESS = """
+def test_control_groups_of_the_first_version_count_too(groups):
+    folder, own = groups
+    own.write_text("4:hugetlb,memory:/job/step\n0::/job\n")
+    job = folder / "memory" / "job"
+    (job / "memory.limit_in_bytes").write_text("2000\n")
+    (job / "memory.usage_in_bytes").write_text("900\n")
+    (job / "memory.stat").write_text("active_file 1\ntotal_active_file 40\ntotal_inactive_file 60\n")
+    assert available_memory(CPU) == 1200
+    (folder / "memory" / "memory.limit_in_bytes").write_text("1000\n")  # in a container, the group itself
+    (folder / "memory" / "memory.usage_in_bytes").write_text("990\n")
+    assert available_memory(CPU) == 10
+
+
+LIMIT = """
 import resource, sys
-import numpy as np, torch
+import numpy as np
+images = np.memmap(sys.argv[1], np.uint8, "r").reshape(-1, 224, 224, 3)
+resource.setrlimit(resource.RLIMIT_DATA, (3 << 29, 3 << 29))  # 1.5 GB of memory of its own
+"""
+
+PROCESS = """
+import torch
 from tests.unit.training.small_data import images_of, mask, trainer
 from tui_influence.training.types import SourceData, TargetData
 
-resource.setrlimit(resource.RLIMIT_DATA, (3 << 29, 3 << 29))  # 1.5 GB of memory of its own
 torch.set_num_threads(1)
-images = np.memmap(sys.argv[1], np.uint8, "r").reshape(-1, 224, 224, 3)
 labels = np.arange(len(images)) % 6
 data = SourceData(images, labels, 6, labels.astype(np.int32), np.ones((3, 256), np.int64))
 test = images_of(2, 4, size=224, channels=3)
@@ -115,7 +187,7 @@ print(model.run(mask(), 0)[0].margins.tobytes().hex())
 
 
 def test_a_process_of_half_its_memory_trains_on_a_file(tmp_path):
-    """The file of 3 GB consists of holes but for every hundredth image; who reads a hole gets zeros."""
+    """Neither kind copies a file of 3 GB, which consists of holes but for every hundredth image."""
     path, images, size = tmp_path / "images", 20_000, 224 * 224 * 3
     noise = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8).tobytes()
     with path.open("wb") as file:
@@ -123,11 +195,11 @@ def test_a_process_of_half_its_memory_trains_on_a_file(tmp_path):
         for image in range(0, images, 100):
             file.seek(image * size)
             file.write(noise)
-    outputs = [
-        subprocess.run(
-            [sys.executable, "-c", SMALL_PROCESS, path, kind], capture_output=True, text=True, check=True
-        ).stdout
-        for kind in ("streamed", "resident")
-    ]
-    assert len(outputs[0].strip()) == 8 * 4 * 2
-    assert outputs[0] == outputs[1]
+
+    def output(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", program, path, *arguments], capture_output=True, text=True)
+
+    streamed, resident = output(LIMIT + PROCESS, "streamed"), output(LIMIT + PROCESS, "resident")
+    assert len(streamed.stdout.strip()) == 8 * 4 * 2, streamed.stderr
+    assert streamed.stdout == resident.stdout
+    assert "Unable to allocate" in output(LIMIT + "np.array(images)").stderr  # the limit is one

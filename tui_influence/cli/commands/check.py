@@ -19,6 +19,7 @@ from tui_influence.influence.model_count import USABLE, models_for
 from tui_influence.influence.types import MIN_HELDOUT_MASKS, MIN_REPEATED_MASKS
 from tui_influence.render.format import small_table
 from tui_influence.render.reliability_forecast import describe_forecast, describe_model_count, far_goal, forecast_of
+from tui_influence.render.run_words import format_bytes
 from tui_influence.runs.cheaper_recipes import cheaper_recipes, time_recipes
 from tui_influence.runs.cost import NOT_TIMED, Cost, estimate_cost, trains_here
 from tui_influence.runs.datasets import Datasets, open_datasets
@@ -56,6 +57,7 @@ def check(options: CheckOptions) -> None:
             "seconds": cost.seconds,
             "max_seconds": cost.seconds_at_most,
             "disk_bytes": cost.disk,
+            "streamed_bytes": cost.streamed_bytes,
         }
         if options.suggest:
             plan["suggestions"] = _suggest(config, cost, plan["resolution"], workers[: plan["models"]])
@@ -296,4 +298,6 @@ def _lines(plan: dict[str, Any]) -> list[str]:
             f"{plan['models_per_hour']:,.0f} models per hour: {format_duration(plan['seconds'])}{most} in all",
             f"disk     {plan['disk_bytes'] / 2**20:,.1f} MiB of results",
         ]
+        if plan["streamed_bytes"]:
+            lines.append(f"memory   {format_bytes(plan['streamed_bytes'])} of images are read while the network trains")
     return lines
