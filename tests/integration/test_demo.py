@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from statistics import median
 
+import pytest
+
 from tests.e2e.program import tinfl
 from tui_influence.cli.commands.demo import demo_config
 from tui_influence.config.loader import load_config
@@ -17,6 +19,7 @@ def test_the_demo_is_its_sample_config(tmp_path):
     assert demo.model_copy(update={"run": None}) == sample.model_copy(update={"run": None})
 
 
+@pytest.mark.timeout(1000)
 def test_the_printed_digit_helps_most_with_its_handwritten_one(tmp_path):
     """The whole demo, as a user runs it; chance would put one printed digit in 36 first."""
     said = tinfl("demo", tmp_path / "demo", patience=900)

@@ -13,7 +13,7 @@ from tui_influence.store.events import EventTail
 from tui_influence.store.paths import Paths
 
 pytestmark = pytest.mark.xdist_group("slurm")
-EPOCHS = 40
+EPOCHS = 80
 
 
 @pytest.fixture(scope="module")
