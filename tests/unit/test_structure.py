@@ -181,6 +181,7 @@ SHORT = {
     "export.example": "the document of one result",
     "networks": "a table that config may import, which must not load torch",
     "pixel_counts": "below everything that reads pixels; tells nothing else",
+    "threads": "shared by the packing of images and by training, which knows no files",
     "tui.theme": "two colour themes",
 }
 """Modules of fewer than 40 lines, and the reason of each."""

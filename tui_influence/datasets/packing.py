@@ -4,11 +4,8 @@ Only a few batches are in memory at any time, whatever the size of the dataset.
 """
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import numpy as np
 
@@ -19,10 +16,9 @@ from tui_influence.datasets.errors import BadImageError, unreadable_images
 from tui_influence.datasets.images import quiet_decoding, render_sample
 from tui_influence.errors import DatasetError
 from tui_influence.text import printable
+from tui_influence.threads import Item, Result, map_ahead
 
 Progress = Callable[[int, int], None]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 _BATCH = 32
 _BATCH_BYTES = 1 << 24
@@ -169,15 +165,5 @@ def _batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
 
 
 def map_in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield the results in order. Unlike `Executor.map`, take only as many items as keep the threads busy."""
-    pending: deque[Future[Result]] = deque()
-    pool = ThreadPoolExecutor(thread_count(), thread_name_prefix="decode")
-    try:
-        for item in items:
-            pending.append(pool.submit(work, item))
-            if len(pending) > 2 * thread_count():
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    """Yield the results in order, worked on by all threads that decode."""
+    return map_ahead(work, items, threads=thread_count(), ahead=2 * thread_count(), name="decode")

@@ -4,12 +4,11 @@ Both kinds give the same batches to the last bit. The pixels of images that are 
 whatever their number: a thread reads the next batches while the device computes.
 """
 
-import queue
-import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 
@@ -19,14 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tui_influence.pixel_counts import VALUES, pixel_counts
+from tui_influence.threads import map_ahead
 from tui_influence.training.augment import viewed
 from tui_influence.training.types import Images, Labels
 
 _SLICE_IMAGES = 4096
 _SLICE_VALUES = 1 << 26
 """Images, and values, that are converted to floats at a time, at most."""
-_READ_AHEAD = 2
-"""Batches that wait for their use; one more is being read."""
+_READ_AHEAD = 3
+"""Batches that are read, or wait for their use, while one is used."""
 _LAUNCHED_AHEAD = 3
 """Batches that a GPU may still have to use when the next is handed out: the host never gets further ahead."""
 
@@ -121,87 +121,34 @@ class StreamedImages(DeviceImages):
         self.images = images
 
     def batches(self, order: Tensor, size: int, views: Tensor | None = None) -> Generator[Tensor, None, None]:  # noqa: D102
+        starts = range(0, len(order), size)
         views = None if views is None else views.to(self.device)
-        reader = _BatchReader(self, order.numpy(), size)
         every = torch.arange(min(size, len(order)), device=self.device)
         used: deque[torch.cuda.Event] = deque()
-        try:
-            for start in range(0, len(order), size):
-                pixels = reader.next_batch()
+        parts = (order[start : start + size].numpy() for start in starts)
+        with closing(map_ahead(self._read, parts, threads=1, ahead=_READ_AHEAD, name="tinfl-reader")) as batches:
+            for start, (pixels, is_copied) in zip(starts, batches, strict=True):
+                if is_copied is not None:
+                    stream = torch.cuda.current_stream(self.device)
+                    stream.wait_event(is_copied)
+                    pixels.record_stream(stream)
                 view = None if views is None else views[start : start + size]
                 yield self._normalised(viewed(pixels, every[: len(pixels)], view))
-                if self.device.type == "cuda":
+                if is_copied is not None:
                     used.append(torch.cuda.current_stream(self.device).record_event())
                     if len(used) > _LAUNCHED_AHEAD:
                         used.popleft().synchronize()
-        finally:
-            reader.close()
-
-
-class _BatchReader:
-    """A thread that reads batches of images in order, and copies them to the device, ahead of their use."""
-
-    def __init__(self, images: StreamedImages, order: NDArray[np.int64], size: int) -> None:
-        self._images, self._order, self._size, device = images, order, size, images.device
-        self._ready: queue.Queue[tuple[Tensor, torch.cuda.Event | None] | BaseException] = queue.Queue(_READ_AHEAD)
-        self._is_closed = threading.Event()
-        self._stream = _copy_stream(device) if device.type == "cuda" else None
-        self._thread = threading.Thread(target=self._run, name="tinfl-reader", daemon=True)
-        self._thread.start()
-
-    def next_batch(self) -> Tensor:
-        """Return the next batch, (B, H, W, C) uint8 on the device."""
-        item = self._ready.get()
-        if isinstance(item, BaseException):
-            try:
-                raise item
-            finally:
-                del item  # its traceback holds this frame, and with it the memory of the reader
-        pixels, is_copied = item
-        if is_copied is not None:
-            stream = torch.cuda.current_stream(self._images.device)
-            stream.wait_event(is_copied)
-            pixels.record_stream(stream)
-        return pixels
-
-    def close(self) -> None:
-        """End the thread."""
-        self._is_closed.set()
-        while self._thread.is_alive():
-            try:
-                self._ready.get_nowait()
-            except queue.Empty:
-                self._thread.join(0.01)
-
-    def _run(self) -> None:
-        try:
-            for start in range(0, len(self._order), self._size):
-                self._put(self._read(self._order[start : start + self._size]))
-                if self._is_closed.is_set():
-                    return
-        except BaseException as error:  # noqa: BLE001  (raised where the batch is used)
-            self._put(error)
-
-    def _put(self, item: tuple[Tensor, torch.cuda.Event | None] | BaseException) -> None:
-        while not self._is_closed.is_set():
-            try:
-                self._ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
 
     def _read(self, index: NDArray[np.int64]) -> tuple[Tensor, torch.cuda.Event | None]:
-        packed, side = self._images.images, self._images.size
-        pixels = torch.empty((len(index), side, side, packed.shape[3]), dtype=torch.uint8)
-        np.take(packed, index, axis=0, out=pixels.numpy(), mode="clip")  # "raise" would take a second copy
-        pixels = _channels(pixels, self._images.channels).contiguous()
-        if self._stream is None:
+        """Return some images, (B, H, W, C) uint8 on the device, and the end of their copy to a GPU."""
+        pixels = torch.empty((len(index), *self.images.shape[1:]), dtype=torch.uint8)
+        np.take(self.images, index, axis=0, out=pixels.numpy(), mode="clip")  # "raise" would take a second copy
+        pixels = _channels(pixels, self.channels).contiguous()
+        if self.device.type != "cuda":
             return pixels, None
-        with torch.cuda.stream(self._stream):
-            on_device = pixels.pin_memory().to(self._images.device, non_blocking=True)
-            is_copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            is_copied.record(self._stream)
-        return on_device, is_copied
+        stream = _copy_stream(self.device)
+        with torch.cuda.stream(stream):
+            return pixels.pin_memory().to(self.device, non_blocking=True), stream.record_event()
 
 
 @cache

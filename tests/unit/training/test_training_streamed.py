@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 def readers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "tinfl-reader"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("tinfl-reader")]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
