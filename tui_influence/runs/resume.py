@@ -12,8 +12,18 @@ from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.runs.ownership import already_running
 from tui_influence.runs.supervisor import Request
 from tui_influence.store.paths import Paths
-from tui_influence.store.run_info import read_run_info, refuse_if_imported
+from tui_influence.store.run_info import RunInfo, read_run_info, refuse_if_imported
 from tui_influence.text import pluralize, printable
+
+
+def changed_settings(config: Config, info: RunInfo) -> list[str]:
+    """Return a line for each setting of a config by which it is not that of a run; see `config.identity`.
+
+    Raises:
+        ResultsError: the saved config is damaged, or of another version.
+    """
+    before = config_from_json(info.config)
+    return [*differences(before, config), *changed_clusters(before, config, len(info.source.groups))]
 
 
 def check_against_results(config: Config, root: Path) -> str:
@@ -40,8 +50,7 @@ def check_against_results(config: Config, root: Path) -> str:
     if info.arms:
         raise ConfigError(f"{root} holds a pruning, not a sweep; run `tinfl resume` to continue it")
     refuse_if_imported(root, info)
-    before = config_from_json(info.config)
-    changes = [*differences(before, config), *changed_clusters(before, config, len(info.source.groups))]
+    changes = changed_settings(config, info)
     if changes:
         error = ConfigError(
             f"{root} holds a run of another config ({len(changes)} difference{'' if len(changes) == 1 else 's'}); "

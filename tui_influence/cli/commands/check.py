@@ -9,8 +9,7 @@ from tui_influence.cli.launch import device_list
 from tui_influence.cli.options.starting import CheckOptions
 from tui_influence.cli.progress import ProgressLine
 from tui_influence.cluster_stage import describe_sizes, equal_sizes, models_over_classes
-from tui_influence.config.identity import differences
-from tui_influence.config.loader import check_data_paths, config_from_json, config_to_json, load_config
+from tui_influence.config.loader import check_data_paths, config_to_json, load_config
 from tui_influence.config.schema import Config, DesignSection, TrainSection
 from tui_influence.designs import planned_models
 from tui_influence.errors import ConfigError, ResultsError
@@ -25,6 +24,7 @@ from tui_influence.runs.cost import NOT_TIMED, Cost, estimate_cost, trains_here
 from tui_influence.runs.datasets import Datasets, open_datasets
 from tui_influence.runs.devices import with_devices, worker_devices
 from tui_influence.runs.network_check import check_network
+from tui_influence.runs.resume import changed_settings
 from tui_influence.staged_design import check_design
 from tui_influence.store.growth import read_growth
 from tui_influence.store.paths import Paths
@@ -91,7 +91,7 @@ def _as_planned(config: Config) -> Config:
     """Return a config with the models that its run plans by now: those by which it has grown belong to the plan."""
     try:
         info = read_run_info(config.output)
-        changes = differences(config_from_json(info.config), config)
+        changes = changed_settings(config, info)
     except ResultsError:  # no run yet; or none that can be read, which `tinfl sweep` refuses
         return config
     if info.arms or info.is_imported or changes:
