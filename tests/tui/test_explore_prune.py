@@ -295,7 +295,8 @@ async def test_a_wide_screen_shows_all_of_it(pruned):
             assert part in screen_text(app)
 
 
-async def test_the_curve_fills_in_while_it_is_trained(sweep):
+async def test_the_curve_fills_in_while_it_is_trained(sweep, monkeypatch):
+    monkeypatch.setattr("tui_influence.tui.state.IDLE_PER_WORK_SECOND", 1)  # on a busy machine, 30 outlast the test
     own = make_pruning(sweep, state=State.RUNNING, trained=7)
     labels = read_examples(sweep, read_run_info(sweep.root), 0).labels
     async with exploring(sweep.root, (100, 30)) as (app, pilot):
