@@ -32,7 +32,7 @@ GOAL = 3.0
 ENOUGH_SECONDS = 130
 SINGLE = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 LOSS_TOLERANCE = 1e-3
-RESOLUTION, EPOCHS, BATCH, LR, MOMENTUM, DECAY, L2 = 14, 4, 128, 0.2, 0.9, 5e-4, 1e-3
+RESOLUTION, EPOCHS, BATCH, LR, MOMENTUM, DECAY, L2, WARM_UP = 14, 4, 128, 0.2, 0.9, 5e-4, 1e-3, 0.2
 CLASSES, DIGITS, LABELLED, TESTED = 36, 10, 10, 200
 BUILTIN = Path(__file__).parent.parent / "tui_influence" / "datasets" / "builtin"
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -110,7 +110,15 @@ def engine() -> Model:
         SourceData(source, labels, CLASSES, labels.astype(np.int32)),
         [TargetData("fixed-feature", train, data.train[1], test, data.test[1], 10)],
         ModelSection(arch="small-cnn", resolution=RESOLUTION),
-        TrainSection(epochs=EPOCHS, batch_size=BATCH, lr=LR, momentum=MOMENTUM, weight_decay=DECAY, probe_l2=L2),
+        TrainSection(
+            epochs=EPOCHS,
+            batch_size=BATCH,
+            lr=LR,
+            momentum=MOMENTUM,
+            weight_decay=DECAY,
+            warm_up=WARM_UP,
+            probe_l2=L2,
+        ),
     )
 
     def model(i: int) -> tuple[float, float]:
@@ -163,7 +171,9 @@ def obvious(loaders: int) -> Model:
         network = SmallCNN(CLASSES, 1)
         optimiser = torch.optim.SGD(network.parameters(), LR, MOMENTUM, weight_decay=DECAY, nesterov=True)
         steps = EPOCHS * len(loader)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(min(1.0, (step + 0.5) / steps)))
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: one_cycle(min(1.0, (step + 0.5) / steps), WARM_UP, "linear")
+        )
         for _ in range(EPOCHS):
             hits = train_images = 0
             for x, y in loader:

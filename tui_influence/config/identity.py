@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from tui_influence.config.messages import as_toml
-from tui_influence.config.schema import Config, DesignSection, Section
-from tui_influence.config.types import DataPath
+from tui_influence.config.schema import Config, DesignSection, TargetSection, TrainSection
+from tui_influence.config.types import DataPath, Section
 from tui_influence.regular_files import expand_home
 from tui_influence.text import printable
 
@@ -26,8 +26,19 @@ _UNSET = "not set"
 _REPEATS = "heldout_repeats"
 _CLUSTERS = "clusters"
 
-_ADDED = ("train.steps",)
-"""Settings that older versions lack: where they are not set they do not count, so that older runs stay the same."""
+_ADDED: dict[str, object] = {
+    "train.steps": None,
+    "train.warm_up": 0.2,
+    "train.schedule": "linear",
+    "train.resized_crop": None,
+    "train.cutout": 0,
+    "train.resolutions": None,
+    "model.stored_side": None,
+}
+"""Settings that older versions lack, with the value that they trained by: it does not count, so that older runs stay
+the same."""
+_ADDED_TO_TARGETS = TargetSection.model_fields.keys() & TrainSection.model_fields.keys()
+"""Likewise of a target: not set."""
 
 
 def compute_identity(config: Config, fingerprints: Mapping[str, str]) -> str:
@@ -37,11 +48,15 @@ def compute_identity(config: Config, fingerprints: Mapping[str, str]) -> str:
         config: config of the run.
         fingerprints: fingerprints of its datasets, by any stable name.
     """
-    settings = {key: value for key, value in _settings(config).items() if value is not None or key not in _ADDED}
     content = {
         "version": _VERSION,
-        "settings": settings,
-        "targets": _targets(config),
+        "settings": {
+            key: value for key, value in _settings(config).items() if key not in _ADDED or value != _ADDED[key]
+        },
+        "targets": [
+            {key: value for key, value in target.items() if value is not None or key not in _ADDED_TO_TARGETS}
+            for target in _targets(config)
+        ],
         "data": dict(fingerprints),
     }
     return hashlib.sha256(_canonical(content).encode()).hexdigest()

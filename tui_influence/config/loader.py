@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from tui_influence.config.errors import Document, InvalidConfigError
 from tui_influence.config.positions import Node
-from tui_influence.config.schema import Config, Section
+from tui_influence.config.schema import Config
 from tui_influence.config.toml_file import TomlSyntaxError, normalize_newlines, read_config_text, read_toml
-from tui_influence.config.types import DataPath
+from tui_influence.config.types import DataPath, Section
 from tui_influence.config.validation import find_problems
 from tui_influence.errors import ResultsError
 from tui_influence.regular_files import expand_home

@@ -10,42 +10,49 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from tui_influence.config.compute import ComputeSection
 from tui_influence.config.types import (
     Arch,
+    AreaRange,
     Arguments,
+    BatchSize,
     ClusterCount,
     Count,
-    Device,
     DirectoryPath,
     FilePath,
     GroupsText,
-    Line,
+    LabelSmoothing,
     Name,
     OptionalFilePath,
     PathText,
     Positive,
+    PositiveNumber,
     PythonName,
     Recommended,
-    SbatchOption,
-    TimeLimit,
-    Word,
-    parse_minutes,
-    value_error,
+    Section,
+    Shift,
+    Side,
+    SquareSide,
+    WarmUp,
+    WeightDecay,
 )
 from tui_influence.networks import NETWORKS
 
 OnBadImage = Literal["error", "skip"]
 Transfer = Literal["fixed-feature", "full-network"]
 DesignKind = Literal["fixed", "bernoulli", "balanced"]
+Schedule = Literal["linear", "cosine"]
 
 BALANCED_ALPHA = "balanced_alpha"
 SAME_NAME = "same_name"
 TOO_MANY_REPEATS = "too_many_repeats"
 GROWTH = "growth"
 EPOCHS_AND_STEPS = "epochs_and_steps"
+CROP_TWICE = "crop_twice"
+STORED_SIDE = "stored_side"
 
 DEFAULT_EPOCHS = 8
 """Epochs of source training where a config has neither epochs nor steps."""
@@ -88,16 +95,32 @@ def growth_problem(models: object, until: object, max_models: object, groups: ob
     return None
 
 
+def stored_side_problem(stored_side: object, resolution: object, resolutions: object) -> tuple[str, str] | None:
+    """Return the key that does not fit the others, and what it must be, as a predicate; None if all fit.
+
+    Args:
+        stored_side: of `[model]`; None where it is not set.
+        resolution: likewise.
+        resolutions: of `[train]`, likewise.
+    """
+    if resolution is None and stored_side is not None:
+        return "model.stored_side", "needs model.resolution, the side of the images in transfers and tests"
+    if resolution is None and resolutions is not None:
+        return "train.resolutions", "needs model.resolution, the side of the images in transfers and tests"
+    sides = [resolution, *(resolutions if isinstance(resolutions, list) else [])]
+    largest = max((side for side in sides if isinstance(side, int)), default=0)
+    stored = resolution if stored_side is None else stored_side
+    if isinstance(stored, int) and stored < largest:
+        if stored_side is None:
+            return "model.stored_side", f"must be set, to {largest} or more: train.resolutions goes beyond resolution"
+        return "model.stored_side", f"must be at least {largest}, the largest resolution"
+    return None
+
+
 def repeated_names(names: Sequence[str]) -> list[int]:
     """Return the indices of repeated names; case does not distinguish names, as in some file systems."""
     folded = [name.casefold() for name in names]
     return [index for index, name in enumerate(folded) if name in folded[:index]]
-
-
-class Section(BaseModel):
-    """A table of the config: unknown keys are errors, text is not a number, numbers are finite."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class RunSection(Section):
@@ -160,6 +183,31 @@ class TargetSection(DatasetSection):
         description="test images per class (seeded choice); all of them by default",
         examples=[200],
     )
+    weight_decay: WeightDecay | None = Field(None, description="instead of train.weight_decay", examples=[1e-3])
+    label_smoothing: LabelSmoothing | None = Field(None, description="instead of train.label_smoothing", examples=[0.1])
+    warm_up: WarmUp | None = Field(None, description="instead of train.warm_up", examples=[0.1])
+    schedule: Schedule | None = Field(None, description="instead of train.schedule", examples=["cosine"])
+    crop: Shift | None = Field(None, description="instead of train.crop", examples=[0])
+    resized_crop: AreaRange | None = Field(None, description="instead of train.resized_crop", examples=[[0.5, 1.0]])
+    flip: bool | None = Field(None, description="instead of train.flip", examples=[True])
+    cutout: SquareSide | None = Field(None, description="instead of train.cutout", examples=[4])
+    probe_l2: PositiveNumber | None = Field(None, description="instead of train.probe_l2", examples=[1e-2])
+    finetune_epochs: Positive | None = Field(None, description="instead of train.finetune_epochs", examples=[8])
+    finetune_lr: PositiveNumber | None = Field(None, description="instead of train.finetune_lr", examples=[0.01])
+    finetune_batch_size: BatchSize | None = Field(
+        None, description="instead of train.finetune_batch_size", examples=[32]
+    )
+
+    @model_validator(mode="after")
+    def _crops_in_one_way(self) -> "TargetSection":
+        _refuse_two_crops(self.crop, self.resized_crop)
+        return self
+
+    @property
+    def train_settings(self) -> dict[str, Any]:
+        """The settings of `[train]` that are others for this target."""
+        keys = TargetSection.model_fields.keys() & TrainSection.model_fields.keys()
+        return {key: value for key in keys if (value := getattr(self, key)) is not None}
 
 
 class BuiltinSource(SourceSection):
@@ -308,12 +356,15 @@ class ModelSection(Section):
         "small-cnn",
         description=f"{' | '.join(NETWORKS)} | a classifier of torchvision.models | your own module:callable",
     )
-    resolution: int | None = Field(
+    resolution: Side | None = Field(
         None,
-        ge=8,
-        le=1024,
         description="side in pixels that images are scaled to; by default that of the first source image, at most 64",
         examples=[32],
+    )
+    stored_side: Side | None = Field(
+        None,
+        description="side in pixels that images are stored with, at least every resolution; by default resolution",
+        examples=[176],
     )
     width: float = Field(1.0, gt=0, le=16, description=f"multiplies the channels of {' and '.join(NETWORKS)}")
 
@@ -321,6 +372,11 @@ class ModelSection(Section):
     def is_user_code(self) -> bool:
         """Whether the network is a user's `module:callable`, which is imported and called."""
         return ":" in self.arch
+
+    @property
+    def packed_side(self) -> int | None:
+        """Side in pixels that images are packed with; None for that of the first source image."""
+        return self.stored_side or self.resolution
 
 
 class TrainSection(Section):
@@ -338,20 +394,34 @@ class TrainSection(Section):
         description="instead of epochs: exactly so many optimiser steps, however many images are kept",
         examples=[200],
     )
-    batch_size: Count = Field(128, ge=2, description="images per step")
-    lr: float = Field(0.2, gt=0, description="peak learning rate (SGD, Nesterov, one-cycle)")
+    batch_size: BatchSize = Field(128, description="images per step")
+    lr: PositiveNumber = Field(0.2, description="peak learning rate (SGD, Nesterov, one-cycle)")
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
-    weight_decay: float = Field(5e-4, ge=0, description="L2 penalty on the network's weights")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each label spread over all classes")
-    crop: int = Field(0, ge=0, le=64, description="random shift, in pixels")
-    flip: bool = Field(False, description="random mirror image")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="bf16 where the device is fast at it")
-    probe_l2: float = Field(
-        1e-3, gt=0, description="fixed-feature: L2 penalty of the linear probe, on the mean loss, (l2 / 2) |W|^2"
+    weight_decay: WeightDecay = Field(5e-4, description="L2 penalty on the network's weights")
+    label_smoothing: LabelSmoothing = Field(0.0, description="share of each label spread over all classes")
+    warm_up: WarmUp = Field(0.2, description="share of the steps in which the learning rate rises to its peak")
+    schedule: Schedule = Field("linear", description="linear | cosine: how the learning rate falls to zero after that")
+    crop: Shift = Field(0, description="random shift, in pixels")
+    resized_crop: AreaRange | None = Field(
+        None,
+        description="random resized crop: least and greatest share of the image's area; none by default",
+        examples=[[0.35, 1.0]],
     )
-    finetune_epochs: Count = Field(4, ge=1, description="full-network: passes over the target's training images")
-    finetune_lr: float = Field(0.02, gt=0, description="full-network: peak learning rate")
-    finetune_batch_size: Count = Field(64, ge=2, description="full-network: images per step")
+    flip: bool = Field(False, description="random mirror image")
+    cutout: SquareSide = Field(0, description="side in pixels of a square that is erased at random; 0: none")
+    resolutions: Annotated[list[Side], Field(min_length=1, max_length=32)] | None = Field(
+        None,
+        description="sides in pixels that source images are trained at, each for an equal part of the steps; "
+        "by default model.resolution alone, which is that of all transfers and tests",
+        examples=[[128, 160]],
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="bf16 where the device is fast at it")
+    probe_l2: PositiveNumber = Field(
+        1e-3, description="fixed-feature: L2 penalty of the linear probe, on the mean loss, (l2 / 2) |W|^2"
+    )
+    finetune_epochs: Positive = Field(4, description="full-network: passes over the target's training images")
+    finetune_lr: PositiveNumber = Field(0.02, description="full-network: peak learning rate")
+    finetune_batch_size: BatchSize = Field(64, description="full-network: images per step")
 
     @model_validator(mode="before")
     @classmethod
@@ -365,6 +435,20 @@ class TrainSection(Section):
         if self.epochs is not None and self.steps is not None:
             raise PydanticCustomError(EPOCHS_AND_STEPS, "must have epochs or steps, not both")
         return self
+
+    @model_validator(mode="after")
+    def _crops_in_one_way(self) -> "TrainSection":
+        _refuse_two_crops(self.crop, self.resized_crop)
+        return self
+
+    def for_target(self, target: TargetSection) -> "TrainSection":
+        """Return the settings for a target; one kind of crop replaces the other."""
+        changes = target.train_settings
+        if "crop" in changes:
+            changes.setdefault("resized_crop", None)
+        if "resized_crop" in changes:
+            changes.setdefault("crop", 0)
+        return self.model_copy(update=changes)
 
     def source_steps(self, images: int, *, is_prior: bool = False) -> int:
         """Return the optimiser steps of source training.
@@ -383,91 +467,14 @@ class TrainSection(Section):
         return _steps_of_epochs(self.finetune_epochs, images, self.finetune_batch_size)
 
 
+def _refuse_two_crops(crop: int | None, resized_crop: list[float] | None) -> None:
+    if crop and resized_crop is not None:
+        raise PydanticCustomError(CROP_TWICE, "must have crop or resized_crop, not both")
+
+
 def _steps_of_epochs(epochs: int, images: int, batch_size: int) -> int:
     """Return the whole batches in so many epochs, at least one; a batch is no larger than an epoch."""
     return max(1, epochs * images // max(1, min(batch_size, images)))
-
-
-class SlurmSection(Section):
-    """`[compute.slurm]`: what to request from Slurm, if it is the executor."""
-
-    partition: Word | None = Field(None, description="partition; the site's default if none", examples=["gpu"])
-    account: Word | None = Field(None, description="account that is charged", examples=["my-group"])
-    gpus_per_task: int = Field(0, ge=0, le=64, description="GPUs per task; each has its own workers")
-    cpus_per_task: int = Field(1, ge=1, le=1024, description="cores per task")
-    mem: Word | None = Field(None, description="memory per task; the site's default if none", examples=["16G"])
-    warn_seconds: int = Field(
-        120, ge=5, le=3600, description="seconds before a task's end from which no more models are started"
-    )
-    time_limit: TimeLimit = Field("4:00:00", description="longest time of a task, longer than warn_seconds")
-    array_concurrency: Positive | None = Field(
-        None, description="at most this many tasks at a time; unlimited if none", examples=[50]
-    )
-    planner_partition: Word | None = Field(
-        None,
-        description="partition of the planner, a short job without a GPU; by default that of the tasks",
-        examples=["cpu"],
-    )
-    stage: PathText | None = Field(
-        None, description="directory on a node's own disk that packed data are copied to", examples=["$TMPDIR"]
-    )
-    sbatch: list[SbatchOption] = Field(
-        default_factory=list, description="further options of sbatch", examples=[["--qos=low"]]
-    )
-    setup: list[Line] = Field(
-        default_factory=list,
-        description="shell lines that run first in a task; each must succeed",
-        examples=[["module load cuda"]],
-    )
-
-    @field_validator("time_limit")
-    @classmethod
-    def _leaves_time_to_train(cls, value: str, info: ValidationInfo) -> str:
-        warn = info.data.get("warn_seconds", 0)
-        if 60 * parse_minutes(value) <= warn:
-            raise value_error(f"must be longer than warn_seconds, {warn} s, or no model is started")
-        return value
-
-
-class RaySection(Section):
-    """`[compute.ray]`: what to request from Ray, if it is the executor."""
-
-    address: Word = Field("auto", description='the head node, host:port; "auto": the cluster of this machine')
-    num_gpus: float = Field(0, ge=0, le=64, description="GPUs per task")
-    num_cpus: float = Field(1, gt=0, le=1024, description="cores per task")
-    connect_seconds: float = Field(30, gt=0, le=600, description="how long to wait for the head node")
-
-
-class ComputeSection(Section):
-    """`[compute]`: where the run is trained. May change when a run is resumed: only the last bits of results differ."""
-
-    devices: Literal["auto"] | Annotated[list[Device], Field(min_length=1)] = Field(
-        "auto", description='"auto", or a list such as ["cuda:0", "cpu"]'
-    )
-    workers_per_device: Positive | Literal["auto"] = Field(
-        "auto", description="worker processes per device; auto: on CPUs, one per core"
-    )
-    threads: int = Field(1, ge=1, le=256, description="threads per CPU worker")
-    images: Literal["auto", "resident", "streamed"] = Field(
-        "auto",
-        description="images on the device, or read during training; auto: streamed if half its memory is too small",
-    )
-    attempts: Count = Field(3, ge=1, description="attempts to train a model whose worker dies")
-    model_deadline: float = Field(
-        20.0,
-        ge=0,
-        le=1e6,
-        description="restart a worker after this multiple of the median time per model; 0: never",
-    )
-    executor: Literal["local", "slurm", "ray"] = Field("local", description="what runs the workers")
-    block_minutes: float = Field(
-        30,
-        gt=0,
-        le=10_000,
-        description="slurm, ray: length of a task in minutes, long enough to make start-up time negligible",
-    )
-    slurm: SlurmSection = Field(default_factory=lambda: SlurmSection(), description="what to request from Slurm")
-    ray: RaySection = Field(default_factory=lambda: RaySection(), description="what to request from Ray")
 
 
 class Config(Section):
@@ -499,6 +506,13 @@ class Config(Section):
     def _clusters_are_of_classes(self) -> "Config":
         if self.design.clusters and self.source.groups != "class":
             raise PydanticCustomError(CLUSTERS_OF_OTHER_GROUPS, "must be 0 where the groups are not the classes")
+        return self
+
+    @model_validator(mode="after")
+    def _images_are_stored_large_enough(self) -> "Config":
+        problem = stored_side_problem(self.model.stored_side, self.model.resolution, self.train.resolutions)
+        if problem:
+            raise PydanticCustomError(STORED_SIDE, "{text}", {"text": " ".join(problem)})
         return self
 
     @property

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from tui_influence.networks import NETWORKS
@@ -61,6 +61,12 @@ class DataPath:
     keywords: tuple[str, ...] = ()
     placeholder: str | None = None
     is_directory: bool = False
+
+
+class Section(BaseModel):
+    """A table of the config: unknown keys are errors, text is not a number, numbers are finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def value_error(text: str) -> PydanticCustomError:
@@ -193,6 +199,12 @@ def _arguments(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _rising(value: list[float]) -> list[float]:
+    if value[0] > value[1]:
+        raise value_error("must begin with the smaller number")
+    return value
+
+
 def _walk(value: object) -> Iterator[tuple[int, object]]:
     """Yield every value inside `value` with its level, without recursion."""
     stack: list[tuple[int, object]] = [(0, value)]
@@ -228,3 +240,32 @@ ClusterCount = Annotated[int, Field(ge=0, le=10**9), AfterValidator(_cluster_cou
 """A number of clusters of classes, or none."""
 
 Positive = Annotated[int, Field(ge=1, le=10**9)]
+
+PositiveNumber = Annotated[float, Field(gt=0)]
+"""A number greater than 0."""
+
+BatchSize = Annotated[int, Field(ge=2, le=10**9)]
+"""Images of a step: BatchNorm needs two."""
+
+WeightDecay = Annotated[float, Field(ge=0)]
+"""An L2 penalty on weights, as SGD takes it."""
+
+LabelSmoothing = Annotated[float, Field(ge=0, lt=1)]
+"""A share of each label that is spread over all classes."""
+
+WarmUp = Annotated[float, Field(ge=0, lt=1)]
+"""A share of the steps in which the learning rate rises."""
+
+Side = Annotated[int, Field(ge=8, le=1024)]
+"""Side of images, in pixels."""
+
+Shift = Annotated[int, Field(ge=0, le=64)]
+"""A random shift of images, in pixels."""
+
+SquareSide = Annotated[int, Field(ge=0, le=1024)]
+"""Side in pixels of a square that is erased; 0 for none."""
+
+AreaRange = Annotated[
+    list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2, max_length=2), AfterValidator(_rising)
+]
+"""Least and greatest share of an image's area."""

@@ -38,9 +38,11 @@ from tui_influence.config.schema import (
     BALANCED_ALPHA,
     CLUSTERS_OF_OTHER_GROUPS,
     CLUSTERS_WITHOUT_PRIOR,
+    CROP_TWICE,
     EPOCHS_AND_STEPS,
     GROWTH,
     SAME_NAME,
+    STORED_SIDE,
     TOO_MANY_REPEATS,
     Config,
     DesignSection,
@@ -48,6 +50,7 @@ from tui_influence.config.schema import (
     growth_problem,
     is_balance_possible,
     repeated_names,
+    stored_side_problem,
 )
 from tui_influence.text import printable
 
@@ -56,6 +59,8 @@ TablePath = tuple[str | int, ...]
 _CROSS_CHECKS = (
     BALANCED_ALPHA,
     EPOCHS_AND_STEPS,
+    CROP_TWICE,
+    STORED_SIDE,
     SAME_NAME,
     TOO_MANY_REPEATS,
     GROWTH,
@@ -244,6 +249,8 @@ def find_problems(data: Mapping[str, Any], positions: Node, text: str) -> list[P
     _check_balance(document, invalid_paths)
     _check_repeats(document, invalid_paths)
     _check_duration(document)
+    _check_crops(document)
+    _check_stored_side(document, invalid_paths)
     _check_clusters(document, invalid_paths)
     _check_growth(document, invalid_paths)
     _check_target_names(document, invalid_paths)
@@ -372,6 +379,36 @@ def _check_duration(document: Document) -> None:
             ["train", "steps"],
             "leave out epochs to train every model for so many steps, or steps to train it for so many epochs",
         )
+
+
+def _check_crops(document: Document) -> None:
+    targets = document.data.get("target")
+    tables: list[tuple[list[str | int], object]] = [(["train"], document.data.get("train"))]
+    tables += [(["target", index], target) for index, target in enumerate(targets if isinstance(targets, list) else [])]
+    for path, table in tables:
+        if isinstance(table, dict) and table.get("crop") and table.get("resized_crop") is not None:
+            document.add(
+                f"{path[0]}.crop and {path[0]}.resized_crop both say how images are cut; only one of them may be given",
+                [*path, "resized_crop"],
+                "leave out crop to cut and scale at random, or resized_crop to shift at random",
+            )
+
+
+def _check_stored_side(document: Document, invalid_paths: set[TablePath]) -> None:
+    model, train = (document.data.get(section, {}) for section in ("model", "train"))
+    keys = (("model", "stored_side"), ("model", "resolution"), ("train", "resolutions"))
+    if not isinstance(model, dict) or not isinstance(train, dict):
+        return
+    if any(path[: len(key)] == key for path in invalid_paths for key in keys):
+        return
+    problem = stored_side_problem(model.get("stored_side"), model.get("resolution"), train.get("resolutions"))
+    if problem is not None:
+        key, predicate = problem
+        section, _, name = key.partition(".")
+        value = {"model": model, "train": train}[section].get(name)
+        got = "" if value is None else f" (got {format_value(value)})"
+        where = [section, name] if value is not None else ["train", "resolutions"]
+        document.add(f"{key} {predicate}{got}", where, None, at_value=True)
 
 
 def _check_clusters(document: Document, invalid_paths: set[TablePath]) -> None:

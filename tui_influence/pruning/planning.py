@@ -189,6 +189,10 @@ def pruning_config(info: RunInfo, pruning_paths: Paths, request: PruningRequest)
             table[field] = value
             if key in _OTHER_LENGTH:
                 table[_OTHER_LENGTH[key]] = None
+        if key == "model.resolution":
+            content["train"]["resolutions"] = None
+            if content["model"]["stored_side"] is not None and isinstance(value, int):
+                content["model"]["stored_side"] = max(content["model"]["stored_side"], value)
     try:
         config = Config.model_validate(content)
     except ValidationError:
@@ -260,7 +264,7 @@ def _shape(config: Config, info: RunInfo) -> tuple[int, int]:
 
     A target that is left out may have been the one in colour.
     """
-    return config.model.resolution or info.resolution, info.channels
+    return config.model.packed_side or info.resolution, info.channels
 
 
 def open_sweep_data(config: Config, info: RunInfo, progress: ProgressCallback | None = None) -> Datasets:

@@ -17,6 +17,7 @@ from tui_influence.render.numbers import with_interval
 from tui_influence.render.reliability_forecast import describe_forecast, growth_lines
 from tui_influence.render.run_words import (
     align_columns,
+    describe_accuracy,
     describe_running,
     describe_waiting,
     device_cells,
@@ -127,12 +128,8 @@ def _rate(heartbeat: Heartbeat, left: int, style: Style, text_style: str) -> Ite
 def _facts(overview: Overview, style: Style, width: int) -> Iterator[Text]:
     info, heartbeat = overview.info, overview.heartbeat
     if heartbeat and heartbeat.source_accuracy is not None:
-        names = [target.name for target in info.targets] if info else []
-        targets = "".join(
-            f", {plain(name, style.ascii)[:30]} {value:.1%}"
-            for name, value in zip(names, heartbeat.target_accuracy, strict=False)
-        )
-        yield style.fact("accuracy", f"source {heartbeat.source_accuracy:.1%}{targets}")
+        names = [plain(target.name, style.ascii)[:30] for target in info.targets] if info else []
+        yield style.fact("accuracy", describe_accuracy(heartbeat, names))
     for warning in heartbeat.warnings if heartbeat else []:
         yield style.fact("warning", printable(warning, 400), style.warning)
     if overview.given_up:

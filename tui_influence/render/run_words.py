@@ -315,6 +315,21 @@ def describe_waiting(task: SlurmTask) -> str:
     return f"{what}: {task.reason or task.state.lower()}"
 
 
+def describe_accuracy(heartbeat: Heartbeat, targets: Sequence[str]) -> str:
+    """Return the mean accuracies of a run's models, and those over classes where classes of many examples hide others.
+
+    Args:
+        heartbeat: of the run.
+        targets: their names, safe to print.
+    """
+    parts = [] if heartbeat.source_accuracy is None else [f"source {heartbeat.source_accuracy:.1%}"]
+    over_classes = heartbeat.target_class_accuracy or heartbeat.target_accuracy
+    for name, accuracy, of_classes in zip(targets, heartbeat.target_accuracy, over_classes, strict=False):
+        mean = "" if f"{accuracy:.1%}" == f"{of_classes:.1%}" else f" ({of_classes:.1%} as a mean over classes)"
+        parts.append(f"{name} {accuracy:.1%}{mean}")
+    return ", ".join(parts)
+
+
 def status_lines(overview: Overview, root: Path) -> list[str]:
     """Return the state of a run, its progress, rate, workers and failures, as lines of `tinfl status`."""
     state, info, heartbeat = overview.state, overview.info, overview.heartbeat
@@ -331,10 +346,8 @@ def status_lines(overview: Overview, root: Path) -> list[str]:
     if info:
         lines += _progress_lines(overview, info)
     if heartbeat and heartbeat.source_accuracy is not None:
-        names = [target.name for target in info.targets] if info else []
-        targets = zip(names, heartbeat.target_accuracy, strict=False)
-        accuracies = "".join(f", {printable(target, 30)} {value:.1%}" for target, value in targets)
-        lines.append(f"  accuracy  source {heartbeat.source_accuracy:.1%}{accuracies}")
+        names = [printable(target.name, 30) for target in info.targets] if info else []
+        lines.append(f"  accuracy  {describe_accuracy(heartbeat, names)}")
     if heartbeat and overview.is_active:
         lines += _worker_lines(heartbeat)
         lines += _task_lines(heartbeat.tasks)

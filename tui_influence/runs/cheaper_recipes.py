@@ -39,6 +39,7 @@ class CheaperRecipe:
         model, train = config.model, config.train
         if self.resolution is not None:
             model = model.model_copy(update={"resolution": self.resolution})
+            train = train.model_copy(update={"resolutions": None})
         if self.steps is not None:
             train = train.model_copy(update={"epochs": None, "steps": self.steps})
         return config.model_copy(update={"model": model, "train": train})

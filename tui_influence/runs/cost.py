@@ -200,7 +200,8 @@ def _time_model(config: Config, device: str, threads: int, shape: tuple[int, int
     batch = min(config.train.batch_size, len(selected))
     steps = config.train.source_steps(len(selected))
     settings = {"epochs": 1, "steps": None, "finetune_epochs": 1, "batch_size": batch}
-    quick = config.model_copy(update={"train": config.train.model_copy(update=settings)})
+    targets = [target.model_copy(update={"finetune_epochs": None}) for target in config.target]
+    quick = config.model_copy(update={"train": config.train.model_copy(update=settings), "target": targets})
     twice = quick.model_copy(update={"train": quick.train.model_copy(update={"finetune_epochs": 2})})
     whole = trainer_for(quick, data, device, threads)
     numerics, streamed, streamed_bytes = whole.numerics, whole.streamed, whole.streamed_bytes
@@ -218,9 +219,9 @@ def _time_model(config: Config, device: str, threads: int, shape: tuple[int, int
     few, many = min(_SHORT, steps), min(_LONG, steps)
     short = seconds(quick, few)
     slope = max(0.0, (seconds(quick, many) - short) / (many - few)) if many > few else 0.0
-    fine = [target for target in config.target if target.transfer == "full-network"]
-    epoch = max(0.0, seconds(twice, few) - short) if fine and config.train.finetune_epochs > 1 else 0.0
-    base = short + epoch * (config.train.finetune_epochs - 1)
+    more_epochs = _more_epochs(config, data)
+    epoch = max(0.0, seconds(twice, few) - short) if more_epochs else 0.0
+    base = short + epoch * more_epochs
     prior_steps = config.train.source_steps(len(data.source), is_prior=True)
     return {
         "seconds": base + slope * (steps - few),
@@ -229,6 +230,17 @@ def _time_model(config: Config, device: str, threads: int, shape: tuple[int, int
         "numerics": numerics,
         "streamed_bytes": streamed_bytes,
     }
+
+
+def _more_epochs(config: Config, data: Datasets) -> float:
+    """Return the epochs of fine-tuning after the first, a mean over the images of all targets; 0 without any."""
+    of_targets = [
+        (len(images.train), config.train.for_target(target).finetune_epochs - 1)
+        for target, images in zip(config.target, data.targets, strict=True)
+        if target.transfer == "full-network"
+    ]
+    images = sum(count for count, _ in of_targets)
+    return sum(count * epochs for count, epochs in of_targets) / images if images else 0.0
 
 
 def _with_images(data: Datasets, selected: NDArray[np.int64], images: int) -> Datasets:

@@ -35,7 +35,7 @@ class Datasets:
         source: the source dataset.
         groups: the group of each source image.
         targets: in the order of the config.
-        resolution: side of all images, in pixels.
+        resolution: side of all images as they are packed, in pixels.
         channels: of all images.
     """
 
@@ -81,7 +81,7 @@ def open_datasets(
     """
     if shape is None:
         shapes = [native_shape(section, trusted=trusted) for section in (config.source, *config.target)]
-        shape = config.model.resolution or shapes[0].side, max(shape.channels for shape in shapes)
+        shape = config.model.packed_side or shapes[0].side, max(shape.channels for shape in shapes)
     resolution, channels = shape
 
     def stage_progress(what: str) -> Callable[[int, int], None] | None:

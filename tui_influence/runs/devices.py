@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from tui_influence.config.schema import ComputeSection, Config
+from tui_influence.config.compute import ComputeSection
+from tui_influence.config.schema import Config
 from tui_influence.errors import DeviceError
 from tui_influence.text import pluralize, printable
 from tui_influence.training.cuda import CudaProbe, from_json

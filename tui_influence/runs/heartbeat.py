@@ -120,6 +120,7 @@ class Heartbeat:
         eta: seconds left, with a 95% range; None until there is an estimate.
         source_accuracy: mean training accuracy of the source models of this session.
         target_accuracy: mean test accuracy of each target, in config order.
+        target_class_accuracy: mean over the classes of each target, likewise.
         warnings: for the user.
         reason: why it failed.
         stage: of the preparation.
@@ -138,6 +139,7 @@ class Heartbeat:
     eta: tuple[float, float, float] | None = None
     source_accuracy: float | None = None
     target_accuracy: list[float] = field(default_factory=list)
+    target_class_accuracy: list[float] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     reason: str = ""
     stage: str = ""
@@ -171,6 +173,9 @@ def read_heartbeat(paths: Paths) -> Heartbeat | None:
             eta=_eta(values["eta"]) if values["eta"] else None,
             source_accuracy=None if accuracy is None else number(accuracy),
             target_accuracy=[number(value) for value in _entries(values["target_accuracy"])],
+            target_class_accuracy=[  # older ones lack it
+                number(value) for value in _entries(values.get("target_class_accuracy", []))
+            ],
             warnings=[text(warning) for warning in _entries(values["warnings"])],
             reason=text(values["reason"]),
             stage=text(values["stage"]),

@@ -52,6 +52,7 @@ class ModelStatistics:
         source_loss: of the last source epoch, over log(classes present).
         source_accuracy: of the last source epoch.
         target_accuracy: on the test examples; one mean per target.
+        target_class_accuracy: a mean over their classes, likewise.
     """
 
     workers: int
@@ -60,6 +61,7 @@ class ModelStatistics:
     source_loss: RunningMean = field(default_factory=RunningMean)
     source_accuracy: RunningMean = field(default_factory=RunningMean)
     target_accuracy: list[RunningMean] = field(default_factory=list)
+    target_class_accuracy: list[RunningMean] = field(default_factory=list)
     _has_priors_alone: bool = True
     _recent: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
     """By device: seconds and number of source groups of the latest models."""
@@ -76,11 +78,15 @@ class ModelStatistics:
             self.source_accuracy.add(first["source_accuracy"])
         if "source_loss" in first and first.get("source_classes", 0) > 1:
             self.source_loss.add(first["source_loss"] / math.log(first["source_classes"]))
-        while len(self.target_accuracy) < len(done.metrics):
-            self.target_accuracy.append(RunningMean())
-        for mean, metrics in zip(self.target_accuracy, done.metrics, strict=False):
-            if "target_accuracy" in metrics:
-                mean.add(metrics["target_accuracy"])
+        for means, key in (
+            (self.target_accuracy, "target_accuracy"),
+            (self.target_class_accuracy, "target_class_accuracy"),
+        ):
+            while len(means) < len(done.metrics) and any(key in metrics for metrics in done.metrics):
+                means.append(RunningMean())
+            for mean, metrics in zip(means, done.metrics, strict=False):
+                if key in metrics:
+                    mean.add(metrics[key])
 
     def add_time(self, device: str, seconds: float, groups: int) -> None:
         """Add the time of a model, perhaps of an earlier session; see `usual_seconds`."""

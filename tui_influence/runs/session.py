@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from typing import Protocol
 
-from tui_influence.config.schema import ComputeSection
+from tui_influence.config.compute import ComputeSection
 from tui_influence.designs import Row
 from tui_influence.errors import DeviceError, ExitCode, RunFailedError, TinflError
 from tui_influence.runs.autotune import Change, WorkerTuner

@@ -294,6 +294,7 @@ class _Supervisor:
             stage=self._session.pauses() or self._stage,
             source_accuracy=statistics.source_accuracy.mean if statistics.source_accuracy.count else None,
             target_accuracy=[mean.mean for mean in statistics.target_accuracy],
+            target_class_accuracy=[mean.mean for mean in statistics.target_class_accuracy],
             warnings=[*self._warnings, *self._session.warnings(), *statistics.warnings()],
             workers=workers,
             devices=devices,

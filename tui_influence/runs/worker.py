@@ -98,6 +98,7 @@ def trainer_for(
             images.test.labels,
             len(images.test.classes),
             split_examples(images.test.labels, config.run.seed),
+            config.train.for_target(section),
         )
         for section, images in zip(config.target, data.targets, strict=True)
     ]

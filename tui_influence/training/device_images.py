@@ -11,6 +11,7 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from tui_influence.pixel_counts import VALUES, pixel_counts
 from tui_influence.threads import map_ahead
-from tui_influence.training.augment import viewed
+from tui_influence.training.augment import Views, cut, erase
 from tui_influence.training.types import Images, Labels
 
 _SLICE_IMAGES = 4096
@@ -27,8 +28,13 @@ _SLICE_VALUES = 1 << 26
 """Images, and values, that are converted to floats at a time, at most."""
 _READ_AHEAD = 3
 """Batches that are read, or wait for their use, while one is used."""
+_BATCHES_COPIED = 256
+"""Batches whose indices and views are copied to the device at a time."""
 _LAUNCHED_AHEAD = 3
 """Batches that a GPU may still have to use when the next is handed out: the host never gets further ahead."""
+
+Batch: TypeAlias = tuple[Tensor, Tensor]
+"""Images (B, C, h, h) and their labels (B,), on the device."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +46,25 @@ class Normalisation:
 
 
 class DeviceImages(ABC):
-    """Labelled images of one size, given to a network on a device in batches.
+    """Labelled images, given to a network on a device in batches.
 
     Attributes:
+        images: (N, H, H, C') uint8.
         labels: (N,) int64, on the device.
         normalisation: of the source.
-        size: side in pixels.
+        size: side in pixels of the images in a batch, unless views of another side are asked for.
     """
 
-    def __init__(self, labels: Tensor, normalisation: Normalisation, size: int) -> None:
-        self.labels, self.normalisation, self.size = labels, normalisation, size
+    def __init__(self, images: Tensor | Images, labels: Tensor, normalisation: Normalisation, size: int) -> None:
+        self.images, self.labels, self.normalisation, self.size = images, labels, normalisation, size
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def stored_side(self) -> int:
+        """H, in pixels."""
+        return self.images.shape[1]
 
     @property
     def channels(self) -> int:
@@ -69,77 +81,78 @@ class DeviceImages(ABC):
         return torch.arange(len(self))
 
     @abstractmethod
-    def batches(self, order: Tensor, size: int, views: Tensor | None = None) -> Generator[Tensor, None, None]:
-        """Yield normalised images for a network, (B, C, H, W) float32, channels last in memory.
+    def batches(self, order: Tensor, size: int, views: Views | None = None) -> Generator[Batch, None, None]:
+        """Yield normalised images for a network, (B, C, h, h) float32, channels last in memory, with their labels.
 
         Close the iterator if it is left before its end.
 
         Args:
             order: (n,) indices of images, on the CPU.
             size: B; the last batch may have fewer.
-            views: (n, 3) a view of each, see `augment.draw_views`; None for the images as they are.
+            views: of each, on the CPU; None for the whole images.
         """
 
     def matching(self, images: Images, labels: Labels, *, streamed: bool = False) -> "DeviceImages":
         """Return other images of this size with the channels, normalisation and device of these."""
-        _check_side(images, self.size)
+        _check_side(images, self.stored_side)
         on_device = torch.from_numpy(labels).to(self.device)
-        return _images_for(images, on_device, self.normalisation, streamed=streamed)
+        return _images_for(images, on_device, self.normalisation, self.size, streamed=streamed)
 
-    def _normalised(self, pixels: Tensor) -> Tensor:
-        """Return pixels (B, H, W, C) uint8 for a network."""
-        return ((pixels - self.normalisation.mean) / self.normalisation.deviation).permute(0, 3, 1, 2)
+    def _portions(
+        self, order: Tensor, size: int, views: Views | None
+    ) -> Generator[tuple[slice, Tensor, Views], None, None]:
+        """Yield where each batch lies in `order`, with its indices and views on the device.
+
+        They are copied for many batches at a time: a copy costs the same for few as for many, but those of a whole
+        training can take as much memory as the images.
+        """
+        views, whole = views or Views(self.size), size * _BATCHES_COPIED
+        for first in range(0, len(order), whole):
+            index, some = order[first : first + whole].long().to(self.device), views[first : first + whole]
+            some = some.to(self.device)
+            for start in range(0, len(index), size):
+                batch = index[start : start + size]
+                yield slice(first + start, first + start + len(batch)), batch, some[start : start + size]
+
+    def _batch(self, images: Tensor, index: Tensor, labels: Tensor, views: Views) -> Batch:
+        """Return some of `images`, (N, H, H, C) uint8 on the device, for a network."""
+        pixels = cut(images, index, views)
+        normalised = ((pixels - self.normalisation.mean) / self.normalisation.deviation).permute(0, 3, 1, 2)
+        return erase(normalised, views), labels
 
 
 class ResidentImages(DeviceImages):
-    """Images that the device holds as uint8.
+    """Images that the device holds, with the channels of the batches."""
 
-    Attributes:
-        images: (N, H, W, C) uint8, on the device.
-    """
+    images: Tensor
 
-    def __init__(self, images: Tensor, labels: Tensor, normalisation: Normalisation) -> None:
-        super().__init__(labels, normalisation, images.shape[1])
-        self.images = images
-
-    def batches(self, order: Tensor, size: int, views: Tensor | None = None) -> Generator[Tensor, None, None]:  # noqa: D102
-        order, views = order.to(self.device), None if views is None else views.to(self.device)
-        for start in range(0, len(order), size):
-            part = slice(start, start + size)
-            yield self._normalised(viewed(self.images, order[part], None if views is None else views[part]))
+    def batches(self, order: Tensor, size: int, views: Views | None = None) -> Generator[Batch, None, None]:  # noqa: D102
+        for _, index, some in self._portions(order, size, views):
+            yield self._batch(self.images, index, self.labels[index], some)
 
 
 class StreamedImages(DeviceImages):
-    """Images that stay in the packed file.
+    """Images that stay in the packed file, memory-mapped; their channels may differ from those of the batches."""
 
-    Attributes:
-        images: (N, H, W, C') uint8, memory-mapped; C' may differ from the channels of the batches.
-    """
+    images: Images
 
-    def __init__(self, images: Images, labels: Tensor, normalisation: Normalisation) -> None:
-        super().__init__(labels, normalisation, images.shape[1])
-        self.images = images
-
-    def batches(self, order: Tensor, size: int, views: Tensor | None = None) -> Generator[Tensor, None, None]:  # noqa: D102
-        starts = range(0, len(order), size)
-        views = None if views is None else views.to(self.device)
+    def batches(self, order: Tensor, size: int, views: Views | None = None) -> Generator[Batch, None, None]:  # noqa: D102
         every = torch.arange(min(size, len(order)), device=self.device)
         used: deque[torch.cuda.Event] = deque()
-        parts = (order[start : start + size].numpy() for start in starts)
+        parts = (order[start : start + size].numpy() for start in range(0, len(order), size))
         with closing(map_ahead(self._read, parts, threads=1, ahead=_READ_AHEAD, name="tinfl-reader")) as batches:
-            for start, (pixels, is_copied) in zip(starts, batches, strict=True):
+            for (_, index, some), (pixels, is_copied) in zip(self._portions(order, size, views), batches, strict=True):
                 if is_copied is not None:
                     stream = torch.cuda.current_stream(self.device)
                     stream.wait_event(is_copied)
                     pixels.record_stream(stream)
-                view = None if views is None else views[start : start + size]
-                yield self._normalised(viewed(pixels, every[: len(pixels)], view))
+                yield self._batch(pixels, every[: len(pixels)], self.labels[index], some)
                 if is_copied is not None:
                     used.append(torch.cuda.current_stream(self.device).record_event())
                     if len(used) > _LAUNCHED_AHEAD:
                         used.popleft().synchronize()
 
-    def _read(self, index: NDArray[np.int64]) -> tuple[Tensor, torch.cuda.Event | None]:
+    def _read(self, index: NDArray[np.integer]) -> tuple[Tensor, torch.cuda.Event | None]:
         """Return some images, (B, H, W, C) uint8 on the device, and the end of their copy to a GPU."""
         pixels = torch.empty((len(index), *self.images.shape[1:]), dtype=torch.uint8)
         np.take(self.images, index, axis=0, out=pixels.numpy(), mode="clip")  # "raise" would take a second copy
@@ -172,21 +185,26 @@ def source_images(
         images: (N, H, H, C) uint8, as they are packed.
         labels: (N,).
         device: of the network.
-        resolution: required side in pixels; None accepts any.
+        resolution: side in pixels of the images in a batch, at most that of these; theirs if None.
         counts: (C, 256) pixels of each channel that have each value; counted from the images if None.
         streamed: read them as they are needed instead of holding them.
     """
-    _check_side(images, resolution or images.shape[1])
+    _check_side(images, images.shape[1])
+    size = resolution or images.shape[1]
+    if size > images.shape[1]:
+        raise ValueError(f"images of {images.shape[1]} pixels, packed too small for {size}")
     mean, deviation = _statistics(pixel_counts(images) if counts is None else counts)
     normalisation = Normalisation(mean.float().to(device), deviation.float().to(device))
-    return _images_for(images, torch.from_numpy(labels).to(device), normalisation, streamed=streamed)
+    return _images_for(images, torch.from_numpy(labels).to(device), normalisation, size, streamed=streamed)
 
 
-def _images_for(images: Images, labels: Tensor, normalisation: Normalisation, *, streamed: bool) -> DeviceImages:
+def _images_for(
+    images: Images, labels: Tensor, normalisation: Normalisation, size: int, *, streamed: bool
+) -> DeviceImages:
     if streamed:
-        return StreamedImages(images, labels, normalisation)
+        return StreamedImages(images, labels, normalisation, size)
     tensor = _channels(_as_tensor(images), len(normalisation.mean)).contiguous()
-    return ResidentImages(tensor.to(labels.device), labels, normalisation)
+    return ResidentImages(tensor.to(labels.device), labels, normalisation, size)
 
 
 def _statistics(counts: NDArray[np.int64]) -> tuple[Tensor, Tensor]:

@@ -213,6 +213,22 @@ def _is_lazy(network: nn.Module) -> bool:
     return any(is_lazy(tensor) for tensor in (*network.parameters(), *network.buffers()))
 
 
+def try_body(body: nn.Module, arch: str, channels: int, resolution: int) -> None:
+    """Run two empty images of another resolution through a network without its head.
+
+    Raises:
+        ConfigError: it cannot take them.
+    """
+    training = body.training
+    try:
+        with torch.no_grad():
+            body.eval()(torch.zeros(2, channels, resolution, resolution))
+    except Exception as error:  # a network may raise anything
+        raise ConfigError(f'arch "{arch}" cannot take {resolution} px images: {_first_line(error)}') from error
+    finally:
+        body.train(training)
+
+
 def _try_network(network: nn.Module, arch: str, classes: int, channels: int, resolution: int) -> None:
     """Run two empty images through a network, to report at once what would fail in every model."""
     linear = [module for module in network.modules() if isinstance(module, nn.Linear)]

@@ -4,21 +4,20 @@ Every random choice is drawn on the CPU before the first step and made into inde
 gather, one forward and one backward pass.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import cos, pi
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from tui_influence.config.schema import TrainSection
-from tui_influence.training.augment import draw_views
-from tui_influence.training.device_images import DeviceImages
+from tui_influence.config.schema import Schedule, TrainSection
+from tui_influence.training.augment import Views, draw_views
+from tui_influence.training.device_images import Batch, DeviceImages
 from tui_influence.training.precision import Numerics
 from tui_influence.training.types import TrainingFailed
-
-_WARM_UP = 0.2
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,7 @@ class Recipe:
         batch_size: images of a step.
         lr: peak of the learning rate.
         settings: the config's `[train]`, for what is common to all phases.
+        sides: of the images in pixels, each for an equal part of the steps; those of the images if there are none.
     """
 
     phase: str
@@ -38,6 +38,7 @@ class Recipe:
     batch_size: int
     lr: float
     settings: TrainSection
+    sides: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -81,25 +82,33 @@ def fit(
     steps, steps_per_epoch = recipe.steps, -(-len(indices) // batch)
     epochs = -(-steps * batch // len(indices))
     shuffles = [torch.randperm(len(indices), generator=generator) for _ in range(epochs)]
-    order = indices[torch.cat(shuffles)[: steps * batch]]
-    views = draw_views(len(order), pixels.size, settings.crop, settings.flip, generator)
-    all_labels = pixels.labels[order.to(device)].view(steps, batch)
+    order = indices.int()[torch.cat(shuffles)[: steps * batch]]
+    views = draw_views(len(order), pixels.stored_side, settings, generator)
     optimiser = SGD((body, head), settings.momentum, settings.weight_decay)
     losses, hits = torch.empty(2, steps, device=device)
     body.train()
-    with closing(pixels.batches(order, batch, views)) as batches:
-        for step, images in enumerate(batches):
-            labels = all_labels[step]
+    with closing(_batches(pixels, order, batch, views, recipe.sides or (pixels.size,))) as batches:
+        for step, (images, labels) in enumerate(batches):
             with numerics.autocast():
                 logits = head(body(images))
             loss = cross_entropy(logits.float(), labels, label_smoothing=settings.label_smoothing)
             loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step(recipe.lr * one_cycle((step + 0.5) / steps))
+            optimiser.step(recipe.lr * one_cycle((step + 0.5) / steps, settings.warm_up, settings.schedule))
             losses[step] = loss.detach()
             hits[step] = (logits.argmax(1) == labels).float().mean()
             if (step + 1) % steps_per_epoch == 0 or step + 1 == steps:  # the one synchronisation an epoch
                 _check_finite(losses[: step + 1], recipe, epochs, steps_per_epoch)
     return Fit(float(losses[-steps_per_epoch:].mean()), float(hits[-steps_per_epoch:].mean()), steps)
+
+
+def _batches(
+    pixels: DeviceImages, order: Tensor, size: int, views: Views, sides: Sequence[int]
+) -> Generator[Batch, None, None]:
+    """Yield the batches of a training; `sides` are those of the images in equal parts of its steps."""
+    steps = len(order) // size
+    for number, side in enumerate(sides):
+        part = slice(*(size * (steps * edge // len(sides)) for edge in (number, number + 1)))
+        yield from pixels.batches(order[part], size, replace(views[part], side=side))
 
 
 class SGD:
@@ -132,9 +141,18 @@ class SGD:
         torch._foreach_add_(parameters, gradients, alpha=-lr)
 
 
-def one_cycle(progress: float) -> float:
-    """Learning rate over its peak: up a straight line, down a straight line to zero; `progress` in (0, 1)."""
-    return progress / _WARM_UP if progress < _WARM_UP else (1 - progress) / (1 - _WARM_UP)
+def one_cycle(progress: float, warm_up: float, schedule: Schedule) -> float:
+    """Learning rate over its peak: up a straight line, then down to zero.
+
+    Args:
+        progress: in (0, 1), share of the steps.
+        warm_up: share of the steps up to the peak.
+        schedule: of the way down: a straight line, or half a period of a cosine.
+    """
+    if progress < warm_up:
+        return progress / warm_up
+    left = (1 - progress) / (1 - warm_up)
+    return left if schedule == "linear" else (1 - cos(pi * left)) / 2
 
 
 def _check_finite(losses: Tensor, recipe: Recipe, epochs: int, steps_per_epoch: int) -> None:

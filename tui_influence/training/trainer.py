@@ -18,7 +18,7 @@ from tui_influence.config.schema import ModelSection, TrainSection
 from tui_influence.training import precision as arithmetic
 from tui_influence.training.device_images import DeviceImages, source_images
 from tui_influence.training.device_memory import ImageMemory, available_memory, choose_streamed
-from tui_influence.training.networks import build_network, split_head
+from tui_influence.training.networks import build_network, split_head, try_body
 from tui_influence.training.precision import catching_out_of_memory
 from tui_influence.training.prior import ablate_source, group_shares, map_to_source
 from tui_influence.training.sgd import Recipe, fit
@@ -72,6 +72,8 @@ class Trainer:
         self._load_images(source, model.resolution, image_memory)
         with catching_out_of_memory("loading the network"):
             body, head = self._fresh(0, trial=True)
+            for side in train.resolutions or ():
+                try_body(body, model.arch, self._source.channels, side)
             layout = torch.channels_last
             self._body = body.to(torch_device, memory_format=layout)  # type: ignore[call-overload]
             self._head = head.to(torch_device)
@@ -198,7 +200,10 @@ class Trainer:
     def _pretrain(self, indices: Tensor, seed: int, steps: int) -> dict[str, float]:
         """Draw new weights from the seed and train them on some source images."""
         _assign((self._body, self._head), self._fresh(seed))
-        recipe = Recipe("source training", steps, self._train.batch_size, self._train.lr, self._train)
+        settings = self._train
+        recipe = Recipe(
+            "source training", steps, settings.batch_size, settings.lr, settings, settings.resolutions or ()
+        )
         result = fit(
             self._body,
             self._head,
@@ -222,17 +227,18 @@ class Trainer:
         source = copy.deepcopy(self._body) if "full-network" in kinds else self._body
         outcomes = []
         for target, (train, test) in zip(self._targets, self._images, strict=True):
+            settings = target.train or self._train
             if target.transfer == "fixed-feature":
                 logits, target_metrics = fit_linear_probe(
-                    source, train, test, target.classes, self._train.probe_l2, self._numerics, batch
+                    source, train, test, target.classes, settings.probe_l2, self._numerics, batch
                 )
             else:
                 recipe = Recipe(
                     "fine-tuning",
-                    self._train.finetune_steps(len(train.labels)),
-                    self._train.finetune_batch_size,
-                    self._train.finetune_lr,
-                    self._train,
+                    settings.finetune_steps(len(train.labels)),
+                    settings.finetune_batch_size,
+                    settings.finetune_lr,
+                    settings,
                 )
                 # The same stream for every target: results do not depend on the other targets.
                 with arithmetic.seeded_globals(self._numerics.device, arithmetic.derive_seed(seed, _HEAD)):

@@ -31,7 +31,7 @@ def features(
     while True:
         try:
             with closing(pixels.batches(order, batch)) as batches, torch.no_grad(), numerics.autocast():
-                parts = [body(images).float() for images in batches]
+                parts = [body(images).float() for images, _ in batches]
             return torch.cat(parts)
         except (RuntimeError, MemoryError) as error:
             if batch == 1 or not is_out_of_memory(error):
@@ -76,7 +76,7 @@ def finetune(
 
 
 def to_outcome(logits: Tensor, labels: Tensor, metrics: dict[str, float]) -> Outcome:
-    """Return margins, predictions and test accuracy from (n, classes) logits.
+    """Return margins, predictions, test accuracy and its mean over classes, from (n, classes) logits.
 
     Raises:
         TrainingFailed: a logit is not finite.
@@ -87,7 +87,11 @@ def to_outcome(logits: Tensor, labels: Tensor, metrics: dict[str, float]) -> Out
     return Outcome(
         margins.float().cpu().numpy(),
         logits.argmax(1).cpu().numpy(),
-        {**metrics, "target_accuracy": _accuracy(logits, labels)},
+        {
+            **metrics,
+            "target_accuracy": _accuracy(logits, labels),
+            "target_class_accuracy": _mean_class_accuracy(logits, labels),
+        },
     )
 
 
@@ -132,3 +136,11 @@ def nearest_source_classes(
 
 def _accuracy(logits: Tensor, labels: Tensor) -> float:
     return float((logits.argmax(1) == labels).double().mean())
+
+
+def _mean_class_accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Mean of the accuracies on each class that has images."""
+    classes = logits.shape[1]
+    hits = torch.bincount(labels[logits.argmax(1) == labels], minlength=classes)
+    counts = torch.bincount(labels, minlength=classes)
+    return float((hits.double() / counts)[counts > 0].mean())

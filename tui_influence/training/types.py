@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_influence.config.schema import Transfer
+from tui_influence.config.schema import TrainSection, Transfer
 from tui_influence.errors import TinflError
 
 Images = NDArray[np.uint8]
@@ -52,6 +52,7 @@ class TargetData:
         classes: of the target.
         is_estimated: (n,) bool, the test examples that influences are estimated on; a prior is of these alone. None is
             all of them.
+        train: settings of its transfer; None for those of the source's training.
     """
 
     transfer: Transfer
@@ -61,6 +62,7 @@ class TargetData:
     test_labels: Labels
     classes: int
     is_estimated: NDArray[np.bool_] | None = None
+    train: TrainSection | None = None
 
 
 @dataclass(frozen=True)

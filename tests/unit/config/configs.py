@@ -15,7 +15,7 @@ from tui_influence.config.messages import (
     section_header,
     section_keys,
 )
-from tui_influence.config.schema import Config, are_repeats_possible
+from tui_influence.config.schema import Config, are_repeats_possible, stored_side_problem
 
 VALID = """\
 [run]
@@ -63,6 +63,9 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "resolution": st.integers(8, 1024), "width": st.floats(0.1, 16), "epochs": _counts,
     "steps": _counts, "batch_size": st.integers(2, 9),
     "lr": st.floats(1e-9, 10), "momentum": _shares, "weight_decay": st.floats(0, 1), "label_smoothing": _shares,
+    "warm_up": _shares, "schedule": st.sampled_from(["linear", "cosine"]),
+    "resized_crop": st.sampled_from([[0.25, 1.0], [0.5, 0.5]]), "cutout": st.integers(0, 99),
+    "resolutions": st.lists(st.integers(8, 1024), min_size=1, max_size=3), "stored_side": st.integers(8, 1024),
     "crop": st.integers(0, 64), "flip": st.booleans(), "probe_l2": st.floats(1e-9, 1), "finetune_epochs": _counts,
     "finetune_lr": st.floats(1e-9, 1), "finetune_batch_size": st.integers(2, 99), "attempts": _counts,
     "model_deadline": st.floats(0, 1e6),
@@ -96,6 +99,13 @@ def tables(draw: st.DrawFn) -> dict[str, Any]:
             found[section] = draw(_table(section, kind))
     if "steps" in found["train"]:
         found["train"].pop("epochs", None)
+    for table in (found["train"], *found["target"]):
+        if table.get("crop") and "resized_crop" in table:
+            table.pop("resized_crop")
+    model, train = found["model"], found["train"]
+    if stored_side_problem(model.get("stored_side"), model.get("resolution"), train.get("resolutions")):
+        model.pop("stored_side", None)
+        train.pop("resolutions", None)
     if found["design"].get("kind") == "balanced":
         found["design"].pop("alpha", None)
     if not are_repeats_possible(found["design"].get("heldout", 0), found["design"].get("heldout_repeats", 1)):

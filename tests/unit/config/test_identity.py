@@ -58,6 +58,11 @@ COUNTS: list[tuple[str, str, object, str]] = [
     ("design", "alpha", 0.25, "design.alpha: 0.5 -> 0.25"),
     ("model", "width", 2.0, "model.width: 1.0 -> 2.0"),
     ("train", "epochs", 4, "train.epochs: 8 -> 4"),
+    ("train", "warm_up", 0.1, "train.warm_up: 0.2 -> 0.1"),
+    ("train", "schedule", "cosine", 'train.schedule: "linear" -> "cosine"'),
+    ("train", "resized_crop", [0.3, 1.0], "train.resized_crop: not set -> [0.3, 1.0]"),
+    ("train", "cutout", 4, "train.cutout: 0 -> 4"),
+    ("target", "finetune_lr", 0.1, "target one: finetune_lr: not set -> 0.1"),
 ]
 DOES_NOT_COUNT: list[tuple[str, str, object]] = [
     ("run", "name", "b"),

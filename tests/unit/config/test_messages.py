@@ -112,6 +112,54 @@ def test_epochs_and_steps_exclude_each_other() -> None:
     assert (problem.line, problem.source_line) == (15, "steps = 200")
 
 
+CROSSED = [
+    (
+        "[train]\ncrop = 2\nresized_crop = [0.3, 1.0]",
+        "train.crop and train.resized_crop both say how images are cut; only one of them may be given",
+        (14, 1),
+    ),
+    (
+        "[train]\nresized_crop = [0.6, 0.3]",
+        "train.resized_crop must begin with the smaller number (got a list)",
+        (13, 16),
+    ),
+    (
+        "[model]\nstored_side = 64",
+        "model.stored_side needs model.resolution, the side of the images in transfers and tests (got 64)",
+        (13, 15),
+    ),
+    (
+        "[train]\nresolutions = [32]",
+        "train.resolutions needs model.resolution, the side of the images in transfers and tests (got a list)",
+        (13, 15),
+    ),
+    (
+        "[model]\nresolution = 32\nstored_side = 16",
+        "model.stored_side must be at least 32, the largest resolution (got 16)",
+        (14, 15),
+    ),
+    (
+        "[model]\nresolution = 32\n[train]\nresolutions = [16, 64]",
+        "model.stored_side must be set, to 64 or more: train.resolutions goes beyond resolution",
+        (15, 15),
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message", "position"), CROSSED, ids=lambda part: str(part)[:30])
+def test_settings_of_images_that_exclude_each_other_are_named(
+    text: str, message: str, position: tuple[int, int]
+) -> None:
+    problem = only(VALID + text)
+    assert problem.message == message
+    assert (problem.line, problem.column) == position
+
+
+def test_a_target_is_cut_in_one_way_too() -> None:
+    problem = only(VALID.replace("[design]", "crop = 1\nresized_crop = [0.3, 1.0]\n[design]"))
+    assert problem.message.startswith("target.crop and target.resized_crop both say how images are cut")
+
+
 def test_that_both_are_given_is_reported_beside_other_mistakes() -> None:
     messages = [problem.message for problem in problems(VALID + "[train]\nepochs = 0\nsteps = 200\nlr = 0")]
     assert len(messages) == 3

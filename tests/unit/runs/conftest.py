@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.runs.scripted_session import MODELS, Clock, QuietHost, ScriptedPool
-from tui_influence.config.schema import ComputeSection
+from tui_influence.config.compute import ComputeSection
 from tui_influence.designs import Design, schedule
 from tui_influence.runs import session as module
 from tui_influence.runs.row_queue import RowQueue

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tui_influence.config.schema import ComputeSection
+from tui_influence.config.compute import ComputeSection
 from tui_influence.errors import DeviceError, ExitCode
 from tui_influence.runs import devices
 from tui_influence.runs.devices import probe_cuda, worker_devices

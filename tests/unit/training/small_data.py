@@ -25,11 +25,17 @@ def source(channels: int = 1, size: int = SIZE, per_class: int = PER_CLASS, grou
 
 
 def target(
-    transfer="fixed-feature", classes: int = 4, seed: int = 1, channels: int = 1, per_class: int = 8
+    transfer="fixed-feature",
+    classes: int = 4,
+    seed: int = 1,
+    channels: int = 1,
+    per_class: int = 8,
+    size: int = SIZE,
+    **settings,
 ) -> TargetData:
-    train = images_of(classes, per_class, seed, channels=channels, pattern=seed)
-    test = images_of(classes, 15, seed + 100, channels=channels, pattern=seed)
-    return TargetData(transfer, *train, *test, classes)
+    train = images_of(classes, per_class, seed, size=size, channels=channels, pattern=seed)
+    test = images_of(classes, 15, seed + 100, size=size, channels=channels, pattern=seed)
+    return TargetData(transfer, *train, *test, classes, **settings)
 
 
 def trainer(
@@ -38,6 +44,7 @@ def trainer(
     arch: str = "small-cnn",
     width: float = 1.0,
     resolution: int | None = None,
+    stored_side: int | None = None,
     image_memory: ImageMemory = "auto",
     **train,
 ) -> Trainer:
@@ -45,7 +52,7 @@ def trainer(
     return Trainer(
         data or source(),
         [target()] if targets is None else targets,
-        ModelSection(arch=arch, width=width, resolution=resolution),
+        ModelSection(arch=arch, width=width, resolution=resolution, stored_side=stored_side),
         TrainSection(**{**recipe, **train}),
         image_memory=image_memory,
     )

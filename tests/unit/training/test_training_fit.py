@@ -10,7 +10,7 @@ from tests.unit.training.small_data import images_of
 from tui_influence.config.schema import TrainSection
 from tui_influence.training import device_images
 from tui_influence.training import sgd as module
-from tui_influence.training.augment import viewed
+from tui_influence.training.augment import cut
 from tui_influence.training.device_images import source_images
 from tui_influence.training.precision import choose_numerics, seeded_generator
 from tui_influence.training.sgd import SGD, Recipe, fit, one_cycle
@@ -46,13 +46,21 @@ def test_steps_are_those_of_torchs_sgd(momentum):
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing():
-    rates = [one_cycle((step + 0.5) / 1000) for step in range(1000)]
+    rates = [one_cycle((step + 0.5) / 1000, 0.2, "linear") for step in range(1000)]
     assert max(rates) == pytest.approx(1, abs=0.01)
     assert np.argmax(rates) == pytest.approx(200, abs=2)
     assert rates[0] < 0.01
     assert rates[-1] < 0.01
     assert np.mean(rates) == pytest.approx(0.5, abs=0.01)
-    assert [one_cycle(progress) for progress in (0.05, 0.1, 0.2, 0.6, 0.9)] == pytest.approx([0.25, 0.5, 1, 0.5, 0.125])
+    some = (0.05, 0.1, 0.2, 0.6, 0.9)
+    assert [one_cycle(progress, 0.2, "linear") for progress in some] == pytest.approx([0.25, 0.5, 1, 0.5, 0.125])
+
+
+def test_a_cosine_falls_slowly_at_both_ends_and_a_peak_may_stand_at_the_beginning():
+    rates = [one_cycle(progress, 0.5, "cosine") for progress in (0.25, 0.5, 0.625, 0.75, 0.875, 0.999999)]
+    assert rates == pytest.approx([0.5, 1, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2, 0], abs=1e-5)
+    assert one_cycle(1e-6, 0.0, "linear") == pytest.approx(1, abs=1e-5)
+    assert one_cycle(1e-6, 0.0, "cosine") == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +95,7 @@ def test_loss_and_accuracy_are_means_over_the_steps_of_the_last_epoch(monkeypatc
     assert result.steps == len(losses) == steps
     assert result.loss == pytest.approx(np.mean(losses[-each:]))
     assert result.accuracy == pytest.approx(np.mean(hits[-each:]))
-    expected = [0.3 * one_cycle((number + 0.5) / result.steps) for number in range(result.steps)]
+    expected = [0.3 * one_cycle((number + 0.5) / result.steps, 0.2, "linear") for number in range(result.steps)]
     assert rates == pytest.approx(expected)
 
 
@@ -144,7 +152,7 @@ def test_labels_are_smoothed_and_images_shifted_and_mirrored_as_the_config_says(
         module, "cross_entropy", lambda *both, label_smoothing: smoothing.append(label_smoothing) or loss(*both)
     )
     monkeypatch.setattr(
-        device_images, "viewed", lambda images, index, view: views.append(view) or viewed(images, index, view)
+        device_images, "cut", lambda images, index, some: views.append(some) or cut(images, index, some)
     )
     recipe = Recipe("it", 100, 10, 0.1, TrainSection(label_smoothing=0.125, crop=2, flip=True))
     fit(
@@ -157,10 +165,9 @@ def test_labels_are_smoothed_and_images_shifted_and_mirrored_as_the_config_says(
         seeded_generator(0),
     )
     assert set(smoothing) == {0.125}
-    seen = torch.cat(views)
-    assert seen[:, :2].unique().tolist() == [-2, -1, 0, 1, 2]
-    assert seen[:, 2].unique().tolist() == [0, 1]
-    assert not all(torch.equal(views[0], view) for view in views[1:])
+    assert torch.cat([some.shifts for some in views]).unique().tolist() == [-2, -1, 0, 1, 2]
+    assert torch.cat([some.mirrored for some in views]).unique().tolist() == [False, True]
+    assert not all(torch.equal(views[0].shifts, some.shifts) for some in views[1:])
 
 
 @pytest.mark.parametrize("steps", [21, 20, 2])
@@ -169,7 +176,7 @@ def test_every_chosen_image_is_seen_once_an_epoch_and_no_other_ever(monkeypatch,
     chosen = torch.arange(0, 100, 2)
     seen = []
     monkeypatch.setattr(
-        device_images, "viewed", lambda images, index, view: seen.append(index) or viewed(images, index, view)
+        device_images, "cut", lambda images, index, some: seen.append(index) or cut(images, index, some)
     )
     recipe = Recipe("it", steps, 16, 0.1, TrainSection())
     body, head = nn.Flatten(), nn.Linear(64, 4)

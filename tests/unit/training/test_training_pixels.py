@@ -1,4 +1,4 @@
-"""Images on the device: normalised, shifted, mirrored, brought to one colour; their size is the packer's."""
+"""Images on the device: normalised, brought to one colour, and cut as their views say."""
 
 import subprocess
 import sys
@@ -9,9 +9,10 @@ import torch
 
 from tests.requirements import require
 from tests.unit.training.small_data import images_of
+from tui_influence.config.schema import TrainSection
 from tui_influence.pixel_counts import pixel_counts
 from tui_influence.training import device_images as module
-from tui_influence.training.augment import draw_views
+from tui_influence.training.augment import Views, draw_views
 from tui_influence.training.device_images import source_images
 from tui_influence.training.precision import seeded_generator
 
@@ -24,7 +25,8 @@ def held(images, resolution=None):
 
 def whole(pixels, views=None):
     """All images as one batch."""
-    return next(pixels.batches(pixels.all_indices(), len(pixels), views))
+    images, _ = next(pixels.batches(pixels.all_indices(), len(pixels), views))
+    return images
 
 
 def test_the_source_has_mean_zero_and_deviation_one():
@@ -42,7 +44,7 @@ def test_a_view_is_a_reflected_shift_and_then_a_mirror_image():
     plain = whole(pixels).numpy()
     padded = np.pad(plain, ((0, 0), (0, 0), (2, 2), (2, 2)), mode="reflect")
     for down, right, mirrored in ((0, 0, 0), (2, -1, 0), (-2, 2, 0), (0, 0, 1), (1, 2, 1)):
-        view = torch.tensor([[down, right, mirrored]]).expand(6, 3)
+        view = Views(8, torch.tensor([[down, right]], dtype=torch.int8).expand(6, 2), torch.tensor([mirrored > 0] * 6))
         expected = padded[:, :, 2 + down : 10 + down, :]
         start = slice(2 + right, 10 + right)
         expected = expected[..., start] if not mirrored else plain_mirror(expected, right)
@@ -60,11 +62,11 @@ def reflected(position, size):
 
 
 def test_views_cover_every_shift_and_both_sides():
-    views = draw_views(2000, 8, 2, True, seeded_generator(0))
-    assert views.shape == (2000, 3)
-    assert {tuple(v) for v in views.tolist()} == {(a, b, m) for a in range(-2, 3) for b in range(-2, 3) for m in (0, 1)}
-    assert draw_views(5, 8, 0, False, seeded_generator(0)) is None
-    assert not draw_views(500, 8, 1, False, seeded_generator(0))[:, 2].any()
+    views = draw_views(2000, 8, TrainSection(crop=2, flip=True), seeded_generator(0))
+    drawn = {(*shift, mirrored) for shift, mirrored in zip(views.shifts.tolist(), views.mirrored.tolist(), strict=True)}
+    assert drawn == {(a, b, m) for a in range(-2, 3) for b in range(-2, 3) for m in (False, True)}
+    assert draw_views(5, 8, TrainSection(), seeded_generator(0)) == Views(8)
+    assert not draw_views(500, 8, TrainSection(crop=1), seeded_generator(0)).mirrored.any()
 
 
 def test_targets_take_the_sources_channels_and_normalisation():
@@ -80,12 +82,12 @@ def test_targets_take_the_sources_channels_and_normalisation():
     assert torch.equal(three.images, torch.full((1, 8, 8, 3), 7, dtype=torch.uint8))
 
 
-@pytest.mark.parametrize(("shape", "resolution"), [((1, 16, 16, 1), 8), ((1, 8, 9, 1), None), ((1, 9, 8, 1), 8)])
-def test_images_of_another_size_are_refused(shape, resolution):
+@pytest.mark.parametrize("shape", [(1, 16, 16, 1), (1, 8, 9, 1), (1, 9, 8, 1)])
+def test_images_of_another_size_are_refused(shape):
     with pytest.raises(ValueError, match=f"images of {shape[1]} x {shape[2]} pixels, not packed at 8 x 8"):
-        held(np.zeros(shape, np.uint8), resolution)
-    with pytest.raises(ValueError, match="not packed at 8 x 8"):
         held(np.zeros((1, 8, 8, 1), np.uint8)).matching(np.zeros(shape, np.uint8), np.zeros(1, np.int64))
+    with pytest.raises(ValueError, match="images of 8 pixels, packed too small for 9"):
+        held(np.zeros((1, 8, 8, 1), np.uint8), 9)
 
 
 def test_black_images_are_not_divided_by_nothing():
@@ -119,7 +121,8 @@ def test_images_that_hardly_vary_are_not_blown_up():
 def test_a_batch_is_in_the_order_of_its_index_and_channels_last():
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
     pixels = held(images)
-    found = next(pixels.batches(torch.tensor([3, 0, 3]), 3))
+    found, labels = next(pixels.batches(torch.tensor([3, 0, 3]), 3))
+    assert labels.tolist() == [3, 0, 3]
     expected = (images[[3, 0, 3]] - pixels.normalisation.mean.numpy()) / pixels.normalisation.deviation.numpy()
     np.testing.assert_allclose(found.numpy(), expected.transpose(0, 3, 1, 2), rtol=1e-5)
     assert found.is_contiguous(memory_format=torch.channels_last)
@@ -127,12 +130,12 @@ def test_a_batch_is_in_the_order_of_its_index_and_channels_last():
 
 def test_a_shift_is_at_most_the_image():
     pixels = held(images_of(1, 2)[0])
-    views = draw_views(4000, 8, 64, False, seeded_generator(0))
-    assert (views[:, :2].min(), views[:, :2].max()) == (-7, 7)
-    assert next(pixels.batches(torch.zeros(4000, dtype=torch.int64), 4000, views)).isfinite().all()
-    only_mirrored = draw_views(40, 8, 0, True, seeded_generator(0))
-    assert only_mirrored[:, :2].unique().tolist() == [0]
-    assert only_mirrored[:, 2].unique().tolist() == [0, 1]
+    views = draw_views(4000, 8, TrainSection(crop=64), seeded_generator(0))
+    assert (views.shifts.min(), views.shifts.max()) == (-7, 7)
+    assert next(pixels.batches(torch.zeros(4000, dtype=torch.int64), 4000, views))[0].isfinite().all()
+    only_mirrored = draw_views(40, 8, TrainSection(flip=True), seeded_generator(0))
+    assert only_mirrored.shifts.unique().tolist() == [0]
+    assert only_mirrored.mirrored.unique().tolist() == [False, True]
 
 
 @pytest.mark.parametrize(("have", "want"), [(2, 1), (2, 3), (3, 4)])

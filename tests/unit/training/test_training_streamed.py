@@ -24,7 +24,15 @@ def readers() -> list[threading.Thread]:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("options", [{}, {"crop": 0, "flip": False}, {"steps": 7, "epochs": None}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"crop": 2, "flip": True},
+        {"steps": 7, "epochs": None},
+        {"resized_crop": [0.3, 1.0], "flip": True, "cutout": 3},
+    ],
+)
 def test_streamed_images_train_the_same_models(channels, options):
     targets = [target(), target("full-network", classes=3, seed=2, channels=3)]
     data = source(channels=channels)

@@ -261,8 +261,6 @@ def test_other_errors_are_not_mistaken_for_memory(message):
         one.run(mask(), 0)
 
 
-def test_images_are_never_scaled_here():
-    with pytest.raises(ValueError, match="images of 16 x 16 pixels, not packed at 8 x 8"):
-        trainer(source(size=16), resolution=8)
+def test_images_of_several_sizes_are_refused():
     with pytest.raises(ValueError, match="images of 8 x 8 pixels, not packed at 16 x 16"):
         trainer(source(size=16))  # its target has 8 px

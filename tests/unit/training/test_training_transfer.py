@@ -19,7 +19,8 @@ HOW = choose_numerics("cpu", "fp32", 1)
 
 def whole(pixels):
     """All images as one batch."""
-    return next(pixels.batches(pixels.all_indices(), len(pixels)))
+    images, _ = next(pixels.batches(pixels.all_indices(), len(pixels)))
+    return images
 
 
 def pixels_of(images, labels):
@@ -67,7 +68,9 @@ def test_an_outcome_holds_log_odds_the_largest_output_and_the_share_that_is_righ
     p = logits.double().softmax(1)[torch.arange(4), labels]
     assert found.margins == pytest.approx((p / (1 - p)).log().numpy(), rel=1e-6)
     assert found.predicted.tolist() == [0, 2, 0, 2]
-    assert found.metrics == {"target_train_loss": 0.5, "target_accuracy": 0.5}
+    assert found.metrics == {"target_train_loss": 0.5, "target_accuracy": 0.5, "target_class_accuracy": 0.5}
+    found = transfer.to_outcome(logits, torch.tensor([0, 1, 1, 2]), {})
+    assert found.metrics == {"target_accuracy": 0.5, "target_class_accuracy": pytest.approx(2 / 3)}
     with pytest.raises(TrainingFailed, match="outputs are not finite"):
         transfer.to_outcome(logits * torch.inf, labels, {})
 

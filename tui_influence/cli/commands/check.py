@@ -175,7 +175,7 @@ def _toml_setting(key: str, value: int, train: TrainSection) -> str:
 
 
 def _check_network(config: Config, data: Datasets) -> None:
-    check_network(config.model, (len(data.source.classes), data.channels, data.resolution))
+    check_network(config.model, (len(data.source.classes), data.channels, config.model.resolution or data.resolution))
 
 
 def describe(config: Config, data: Datasets, workers: list[str]) -> dict[str, Any]:
@@ -208,7 +208,8 @@ def describe(config: Config, data: Datasets, workers: list[str]) -> dict[str, An
             }
             for section, images in zip(config.target, data.targets, strict=True)
         ],
-        "resolution": data.resolution,
+        "resolution": config.model.resolution or data.resolution,
+        "stored_side": data.resolution,
         "channels": data.channels,
         "design": f"{config.design.kind} alpha={config.design.alpha:g}",
         "training": describe_training(config_to_json(config)),
@@ -258,6 +259,8 @@ def _models_needed(config: Config, groups: int) -> dict[str, Any] | None:
 def _lines(plan: dict[str, Any]) -> list[str]:
     source = plan["source"]
     size = f"{plan['resolution']} x {plan['resolution']} px, {'grey' if plan['channels'] == 1 else 'colour'}"
+    if plan["stored_side"] != plan["resolution"]:
+        size += f", stored with {plan['stored_side']} px"
     lines = [
         f"run      {plan['run']} -> {printable(plan['output'])}",
         f"source   {source['images']:,} images in {source['classes']:,} classes, {source['groups']:,} groups; {size}"

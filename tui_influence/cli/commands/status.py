@@ -58,6 +58,7 @@ def _document(run: Overview) -> dict[str, Any]:
         "clusters": _clusters(run),
         "source_accuracy": heartbeat.source_accuracy if heartbeat else None,
         "target_accuracy": heartbeat.target_accuracy if heartbeat else [],
+        "target_class_accuracy": heartbeat.target_class_accuracy if heartbeat else [],
         "skipped_images": info.source.skipped + sum(target.skipped for target in info.targets) if info else 0,
         "warnings": heartbeat.warnings if heartbeat else [],
         "workers": [vars(worker) for worker in heartbeat.workers] if active and heartbeat else [],

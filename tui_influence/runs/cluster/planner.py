@@ -233,9 +233,11 @@ class Planner:
         if statistics.source_accuracy.count:
             source_accuracy: float | None = statistics.source_accuracy.mean
             target_accuracy = [mean.mean for mean in statistics.target_accuracy]
+            target_class_accuracy = [mean.mean for mean in statistics.target_class_accuracy]
         else:
             source_accuracy = before.source_accuracy if before else None
             target_accuracy = before.target_accuracy if before else []
+            target_class_accuracy = before.target_class_accuracy if before else []
         warnings = [*version_warnings(self._info), *self._task_warnings(report), *statistics.warnings()]
         return Heartbeat(
             state=State.RUNNING,
@@ -246,6 +248,7 @@ class Planner:
             total=max(len(self._rows), sum(self._info.planned_rows.values())),
             source_accuracy=source_accuracy,
             target_accuracy=target_accuracy,
+            target_class_accuracy=target_class_accuracy,
             warnings=with_node_warnings(warnings, paths),
         )
 

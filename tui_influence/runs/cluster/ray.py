@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tui_influence.config.schema import RaySection
+from tui_influence.config.compute import RaySection
 from tui_influence.errors import ConfigError, RunFailedError, TinflError
 from tui_influence.runs.cluster.planner import Planner
 from tui_influence.runs.cluster.rounds import Round

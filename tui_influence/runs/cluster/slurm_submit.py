@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from tui_influence.config.schema import Config, SlurmSection
+from tui_influence.config.compute import SlurmSection
+from tui_influence.config.schema import Config
 from tui_influence.errors import ConfigError, RunFailedError, TinflError
 from tui_influence.runs.cluster.slurm_client import (
     RESULTS_NOT_VISIBLE,

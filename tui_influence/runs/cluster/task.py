@@ -18,8 +18,8 @@ from math import ceil
 from pathlib import Path
 from statistics import fmean
 
+from tui_influence.config.compute import ComputeSection
 from tui_influence.config.loader import config_from_json
-from tui_influence.config.schema import ComputeSection
 from tui_influence.datasets import use_stage
 from tui_influence.designs import Row
 from tui_influence.errors import ResultsError, TinflError

@@ -10,7 +10,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from tui_influence.config.schema import ComputeSection
+from tui_influence.config.compute import ComputeSection
 from tui_influence.errors import ResultsError
 
 
