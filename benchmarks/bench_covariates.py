@@ -35,7 +35,8 @@ from tui_influence.training import linear_probe
 from tui_influence.training.device_images import DeviceImages, source_images
 from tui_influence.training.networks import build_network, split_head
 from tui_influence.training.precision import choose_numerics
-from tui_influence.training.sgd import Recipe, fit
+from tui_influence.training.step import make_step
+from tui_influence.training.training_loop import Recipe, fit
 
 SIZES = (12, 24, 64, 192)
 MEASURES = ("features", "gradients", "directions")
@@ -66,7 +67,8 @@ class Measurement:
         steps = settings.source_steps(len(self._source.labels), is_prior=True)
         recipe = Recipe("source training", steps, settings.batch_size, settings.lr, settings)
         everything = self._source.all_indices()
-        fit(body, head, self._source, everything, recipe, self._numerics, torch.Generator().manual_seed(seed))
+        step = make_step(body, head, settings, self._numerics)
+        fit(step, self._source, everything, recipe, torch.Generator().manual_seed(seed))
         return body.eval(), head
 
     def measures(self, body: nn.Module, head: nn.Linear) -> dict[str, Floats]:

@@ -137,7 +137,7 @@ def obvious(loaders: int) -> Model:
 
     from tui_influence.training.linear_probe import solve
     from tui_influence.training.networks import SmallCNN
-    from tui_influence.training.sgd import one_cycle
+    from tui_influence.training.training_loop import one_cycle
 
     class Characters(Dataset[tuple[torch.Tensor, int]]):
         """What torchvision.datasets.MNIST does: arrays in memory, a PIL image and its transforms an item."""

@@ -37,8 +37,9 @@ from tui_influence.training.device_images import source_images
 from tui_influence.training.device_memory import ImageMemory
 from tui_influence.training.networks import build_network, split_head
 from tui_influence.training.precision import Numerics, choose_numerics, repeatable, seeded_generator
-from tui_influence.training.sgd import Recipe, fit
+from tui_influence.training.step import make_step
 from tui_influence.training.trainer import Trainer
+from tui_influence.training.training_loop import Recipe, fit
 from tui_influence.training.transfer import features
 from tui_influence.training.types import Outcome, SourceData, TargetData
 
@@ -389,10 +390,13 @@ def images_a_second(body: nn.Module, head: nn.Linear, size: int, batch: int, how
     images = np.random.default_rng(0).integers(0, 256, (max(batch, 64), size, size, 3), dtype=np.uint8)
     pixels = source_images(images, np.arange(len(images)) % 100, how.device, None)
 
+    settings = TrainSection(crop=4, flip=True)
+    step = make_step(body, head, settings, how)
+
     def work(steps: int) -> Callable[[], object]:
-        recipe = Recipe("measuring", steps, batch, 1e-3, TrainSection(crop=4, flip=True))
+        recipe = Recipe("measuring", steps, batch, 1e-3, settings)
         chosen = torch.arange(steps * batch) % len(images)
-        return lambda: fit(body, head, pixels, chosen, recipe, how, seeded_generator(0))
+        return lambda: fit(step, pixels, chosen, recipe, seeded_generator(0))
 
     with repeatable(how):
         once = seconds_of(work(2), how.device)  # warms up

@@ -143,7 +143,9 @@ def event_sentence(event: Mapping[str, Any]) -> str:
         case "worker-ready":
             streamed = event.get("streamed_bytes")
             reads = f"; it reads {format_bytes(streamed)} of images as it trains" if isinstance(streamed, int) else ""
-            text = f"worker {event.get('worker')} is ready; it trains with {event.get('numerics')}{reads}"
+            reason = event.get("unrecorded")
+            slower = f"; it launches each kernel of a step, as the step {reason}" if isinstance(reason, str) else ""
+            text = f"worker {event.get('worker')} is ready; it trains with {event.get('numerics')}{reads}{slower}"
         case "worker-ended":
             last = f"; its log ends with: {event.get('last')}" if event.get("last") else ""
             text = f"worker {event.get('worker')} ended: {event.get('how')}{last}"

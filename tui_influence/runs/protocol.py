@@ -37,10 +37,17 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Ready:
-    """Worker to supervisor: data and network are on the device, but for images that are read during training."""
+    """Worker to supervisor: data and network are on the device.
+
+    Attributes:
+        numerics: see `Trainer`.
+        streamed_bytes: of images that are read during training.
+        unrecorded: why training steps are not replayed as a CUDA graph, though the device is a GPU; else empty.
+    """
 
     numerics: str
     streamed_bytes: int = 0
+    unrecorded: str = ""
 
 
 @dataclass(frozen=True)

@@ -293,8 +293,9 @@ class Session:
     def _on_ready(self, worker: WorkerProcess, report: Ready) -> None:
         worker.is_ready = True
         self.statistics.lost += worker.elapsed * (self.state is State.RUNNING)
-        streamed = {"streamed_bytes": report.streamed_bytes} if report.streamed_bytes else {}
-        self._events.write("worker-ready", worker=worker.number, numerics=report.numerics, **streamed)
+        optional = {"streamed_bytes": report.streamed_bytes, "unrecorded": report.unrecorded}
+        facts = {key: value for key, value in optional.items() if value}
+        self._events.write("worker-ready", worker=worker.number, numerics=report.numerics, **facts)
         if tuner := self._tuners.get(worker.device):
             tuner.on_ready()
         if self.state is State.PREPARING:

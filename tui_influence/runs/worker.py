@@ -123,7 +123,7 @@ def train_assignments(
         assignments: one per line.
         reports: to the supervisor.
     """
-    reports.send(Ready(trainer.numerics, trainer.streamed_bytes))
+    reports.send(Ready(trainer.numerics, trainer.streamed_bytes, trainer.prepare_steps()))
     for line in assignments:
         assignment: Assignment = from_line(line)
         started = time.monotonic()

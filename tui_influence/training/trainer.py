@@ -21,7 +21,8 @@ from tui_influence.training.device_memory import ImageMemory, available_memory, 
 from tui_influence.training.networks import build_network, split_head, try_body
 from tui_influence.training.precision import catching_out_of_memory
 from tui_influence.training.prior import ablate_source, group_shares, map_to_source
-from tui_influence.training.sgd import Recipe, fit
+from tui_influence.training.step import Step, make_step
+from tui_influence.training.training_loop import Recipe, fit
 from tui_influence.training.transfer import (
     class_features,
     features,
@@ -77,6 +78,33 @@ class Trainer:
             layout = torch.channels_last
             self._body = body.to(torch_device, memory_format=layout)  # type: ignore[call-overload]
             self._head = head.to(torch_device)
+            self._source_step = self._step(self._head, train)
+            self._target_steps = [
+                self._step(nn.Linear(head.in_features, target.classes).to(torch_device), target.train or train)
+                if target.transfer == "full-network"
+                else None
+                for target in self._targets
+            ]
+
+    def prepare_steps(self) -> str:
+        """Record the steps of usual batches on a GPU; return why some are not replayed, empty if all are."""
+        source, train = self._source, self._train
+        usual = [(self._source_step, len(source), train.batch_size, train.resolutions or (source.size,))]
+        for target, step, (known, _) in zip(self._targets, self._target_steps, self._images, strict=True):
+            if step is not None:
+                usual.append((step, len(known), (target.train or train).finetune_batch_size, (source.size,)))
+        with arithmetic.repeatable(self._numerics), catching_out_of_memory("training"):
+            for step, images, batch, sides in usual:
+                count = min(batch, images)
+                for side in sides if count > 1 else ():
+                    images_shape = (count, source.channels, side, side)
+                    blank = torch.zeros(images_shape, device=source.device).to(memory_format=torch.channels_last)
+                    step.begin()
+                    step.prepare(blank, torch.zeros(count, dtype=torch.int64, device=source.device))
+        return next((step.refusal for step, *_ in usual if step.refusal), "")
+
+    def _step(self, head: nn.Linear, settings: TrainSection) -> Step:
+        return make_step(self._body, head, settings, self._numerics)
 
     def _load_images(self, source: SourceData, resolution: int | None, setting: ImageMemory | list[bool]) -> None:
         parts = [(source.images, source.labels)]
@@ -204,15 +232,7 @@ class Trainer:
         recipe = Recipe(
             "source training", steps, settings.batch_size, settings.lr, settings, settings.resolutions or ()
         )
-        result = fit(
-            self._body,
-            self._head,
-            self._source,
-            indices,
-            recipe,
-            self._numerics,
-            arithmetic.seeded_generator(seed, _SOURCE),
-        )
+        result = fit(self._source_step, self._source, indices, recipe, arithmetic.seeded_generator(seed, _SOURCE))
         present = torch.unique(self._source.labels[indices.to(self._numerics.device)])
         return {
             "source_loss": result.loss,
@@ -226,9 +246,9 @@ class Trainer:
         kinds = [target.transfer for target in self._targets]
         source = copy.deepcopy(self._body) if "full-network" in kinds else self._body
         outcomes = []
-        for target, (train, test) in zip(self._targets, self._images, strict=True):
+        for target, step, (train, test) in zip(self._targets, self._target_steps, self._images, strict=True):
             settings = target.train or self._train
-            if target.transfer == "fixed-feature":
+            if step is None:
                 logits, target_metrics = fit_linear_probe(
                     source, train, test, target.classes, settings.probe_l2, self._numerics, batch
                 )
@@ -242,17 +262,10 @@ class Trainer:
                 )
                 # The same stream for every target: results do not depend on the other targets.
                 with arithmetic.seeded_globals(self._numerics.device, arithmetic.derive_seed(seed, _HEAD)):
-                    head = nn.Linear(self._head.in_features, target.classes).to(self._numerics.device)
-                    _assign((self._body,), (source,))
+                    head = nn.Linear(self._head.in_features, target.classes)
+                    _assign((step.network,), (nn.Sequential(source, head),))
                     logits, target_metrics = finetune(
-                        self._body,
-                        head,
-                        train,
-                        test,
-                        recipe,
-                        self._numerics,
-                        batch,
-                        arithmetic.seeded_generator(seed, _TARGET),
+                        step, train, test, recipe, batch, arithmetic.seeded_generator(seed, _TARGET)
                     )
             outcomes.append(to_outcome(logits, test.labels, {**metrics, **target_metrics}))
         return outcomes

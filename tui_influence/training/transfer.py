@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from tui_influence.training import linear_probe as linear
 from tui_influence.training.device_images import DeviceImages
 from tui_influence.training.precision import Numerics, is_out_of_memory
-from tui_influence.training.sgd import Recipe, fit
+from tui_influence.training.step import Step
+from tui_influence.training.training_loop import Recipe, fit
 from tui_influence.training.types import Labels, Outcome, TrainingFailed
 
 
@@ -60,18 +61,11 @@ def fit_linear_probe(
 
 
 def finetune(
-    body: nn.Module,
-    head: nn.Linear,
-    train: DeviceImages,
-    test: DeviceImages,
-    recipe: Recipe,
-    numerics: Numerics,
-    batch: int,
-    generator: torch.Generator,
+    step: Step, train: DeviceImages, test: DeviceImages, recipe: Recipe, batch: int, generator: torch.Generator
 ) -> tuple[Tensor, dict[str, float]]:
-    """Full-network transfer: train all of `body` and a new `head` in place; return (n, classes) test logits."""
-    result = fit(body, head, train, torch.arange(len(train.labels)), recipe, numerics, generator)
-    logits = features(nn.Sequential(body, head), test, numerics, batch)
+    """Full-network transfer: train all of a step's network in place; return (n, classes) test logits."""
+    result = fit(step, train, train.all_indices(), recipe, generator)
+    logits = features(step.network, test, step.numerics, batch)
     return logits, {"target_train_loss": result.loss, "target_train_accuracy": result.accuracy}
 
 

@@ -9,12 +9,20 @@ from tests.unit.training.own_networks import UnusedParameter
 from tests.unit.training.small_data import images_of
 from tui_influence.config.schema import TrainSection
 from tui_influence.training import device_images
-from tui_influence.training import sgd as module
+from tui_influence.training import step as module
 from tui_influence.training.augment import cut
 from tui_influence.training.device_images import source_images
 from tui_influence.training.precision import choose_numerics, seeded_generator
-from tui_influence.training.sgd import SGD, Recipe, fit, one_cycle
+from tui_influence.training.step import SGD, make_step
+from tui_influence.training.training_loop import Recipe, fit, one_cycle
 from tui_influence.training.types import TrainingFailed
+
+
+def trained(pixels, indices, recipe):
+    """A linear network after the steps of a recipe."""
+    head = nn.Linear(64, int(pixels.labels.max()) + 1)
+    step = make_step(nn.Flatten(), head, recipe.settings, choose_numerics("cpu", "fp32", 1))
+    return fit(step, pixels, indices, recipe, seeded_generator(0))
 
 
 @pytest.mark.parametrize("momentum", [0.9, 0.0])
@@ -81,15 +89,7 @@ def test_loss_and_accuracy_are_means_over_the_steps_of_the_last_epoch(monkeypatc
     monkeypatch.setattr(SGD, "step", lambda self, lr: rates.append(lr) or step(self, lr))
     steps = max(1, epochs * images // min(batch_size, images))
     recipe = Recipe("it", steps, batch_size, 0.3, TrainSection())
-    result = fit(
-        nn.Flatten(),
-        nn.Linear(64, 2),
-        pixels,
-        torch.arange(images),
-        recipe,
-        choose_numerics("cpu", "fp32", 1),
-        seeded_generator(0),
-    )
+    result = trained(pixels, torch.arange(images), recipe)
     batch = min(batch_size, images)
     each = -(-images // batch)
     assert result.steps == len(losses) == steps
@@ -116,15 +116,7 @@ def test_a_loss_that_is_not_finite_is_named_by_the_first_step_and_ends_its_epoch
     monkeypatch.setattr(module, "cross_entropy", bad)
     recipe = Recipe("it", 11, 13, 0.1, TrainSection())  # the last epoch has three
     with pytest.raises(TrainingFailed, match=f"^it: the loss is not finite in {where}$"):
-        fit(
-            nn.Flatten(),
-            nn.Linear(64, 2),
-            pixels,
-            torch.arange(50),
-            recipe,
-            choose_numerics("cpu", "fp32", 1),
-            seeded_generator(0),
-        )
+        trained(pixels, torch.arange(50), recipe)
     assert len(taken) == min((at // 4 + 1) * 4, 11)
 
 
@@ -133,15 +125,7 @@ def test_a_training_takes_two_images(images):
     pixels = source_images(*images_of(2, 25), torch.device("cpu"), None)
     recipe = Recipe("it", 1, 8, 0.1, TrainSection())
     with pytest.raises(TrainingFailed, match=f"^it: {images} images to train on; at least 2 are needed$"):
-        fit(
-            nn.Flatten(),
-            nn.Linear(64, 2),
-            pixels,
-            torch.arange(images),
-            recipe,
-            choose_numerics("cpu", "fp32", 1),
-            seeded_generator(0),
-        )
+        trained(pixels, torch.arange(images), recipe)
 
 
 def test_labels_are_smoothed_and_images_shifted_and_mirrored_as_the_config_says(monkeypatch):
@@ -155,15 +139,7 @@ def test_labels_are_smoothed_and_images_shifted_and_mirrored_as_the_config_says(
         device_images, "cut", lambda images, index, some: views.append(some) or cut(images, index, some)
     )
     recipe = Recipe("it", 100, 10, 0.1, TrainSection(label_smoothing=0.125, crop=2, flip=True))
-    fit(
-        nn.Flatten(),
-        nn.Linear(64, 2),
-        pixels,
-        torch.arange(50),
-        recipe,
-        choose_numerics("cpu", "fp32", 1),
-        seeded_generator(0),
-    )
+    trained(pixels, torch.arange(50), recipe)
     assert set(smoothing) == {0.125}
     assert torch.cat([some.shifts for some in views]).unique().tolist() == [-2, -1, 0, 1, 2]
     assert torch.cat([some.mirrored for some in views]).unique().tolist() == [False, True]
@@ -179,8 +155,7 @@ def test_every_chosen_image_is_seen_once_an_epoch_and_no_other_ever(monkeypatch,
         device_images, "cut", lambda images, index, some: seen.append(index) or cut(images, index, some)
     )
     recipe = Recipe("it", steps, 16, 0.1, TrainSection())
-    body, head = nn.Flatten(), nn.Linear(64, 4)
-    result = fit(body, head, pixels, chosen, recipe, choose_numerics("cpu", "fp32", 1), seeded_generator(0))
+    result = trained(pixels, chosen, recipe)
     assert result.steps == len(seen) == steps
     assert {len(index) for index in seen} == {16}
     order = torch.cat(seen)

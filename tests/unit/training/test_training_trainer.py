@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.unit.training.small_data import PER_CLASS, K, Oom, mask, same, source, target, trainer
-from tui_influence.training.sgd import SGD
+from tui_influence.training.step import SGD
 from tui_influence.training.types import OutOfMemory, TrainingFailed
 
 CPU_OOM = RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: ...")

@@ -10,7 +10,8 @@ from tui_influence.config.schema import TrainSection
 from tui_influence.training import transfer
 from tui_influence.training.device_images import source_images
 from tui_influence.training.precision import choose_numerics, seeded_generator
-from tui_influence.training.sgd import Recipe
+from tui_influence.training.step import make_step
+from tui_influence.training.training_loop import Recipe
 from tui_influence.training.types import TrainingFailed
 
 CPU = torch.device("cpu")
@@ -95,7 +96,8 @@ def test_fine_tuning_trains_body_and_head_and_evaluates_without_its_batches():
     body, head = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Dropout(0.5)), nn.Linear(64, 3)
     before = head.weight.detach().clone()
     recipe = Recipe("fine-tuning", 11, 16, 0.1, TrainSection())
-    logits, metrics = transfer.finetune(body, head, train, test, recipe, HOW, 4, seeded_generator(0))
+    step = make_step(body, head, recipe.settings, HOW)
+    logits, metrics = transfer.finetune(step, train, test, recipe, 4, seeded_generator(0))
     assert not torch.equal(before, head.weight)
     with torch.no_grad():
         expected = head(body.eval()(whole(test)))

@@ -15,11 +15,11 @@ from tests.unit.training.small_data import images_of, mask, same, source, target
 from tui_influence.config.schema import TrainSection
 from tui_influence.errors import ConfigError
 from tui_influence.training import device_images
-from tui_influence.training import sgd as sgd_module
 from tui_influence.training.augment import Views, cut, draw_views, erase
 from tui_influence.training.device_images import source_images
 from tui_influence.training.precision import choose_numerics, seeded_generator
-from tui_influence.training.sgd import Recipe, fit
+from tui_influence.training.step import make_step
+from tui_influence.training.training_loop import Recipe, fit
 from tui_influence.training.types import SourceData
 
 CPU = torch.device("cpu")
@@ -105,7 +105,8 @@ def test_resolutions_follow_each_other_in_equal_parts_of_the_steps():
 
     recipe = Recipe("it", 7, 10, 0.1, TrainSection(), (8, 12, 16))
     numerics = choose_numerics("cpu", "fp32", 1)
-    result = fit(Watch(), nn.Linear(1, 2), pixels, torch.arange(60), recipe, numerics, seeded_generator(0))
+    step = make_step(Watch(), nn.Linear(1, 2), recipe.settings, numerics)
+    result = fit(step, pixels, torch.arange(60), recipe, seeded_generator(0))
     assert sides == [8, 8, 12, 12, 16, 16, 16]
     assert result.steps == 7
 
@@ -162,8 +163,7 @@ def test_a_portion_of_the_order_at_a_time_changes_nothing(monkeypatch):
 
 def test_a_target_is_transferred_to_by_settings_of_its_own(monkeypatch):
     recipes = []
-    original = sgd_module.fit
-    monkeypatch.setattr("tui_influence.training.transfer.fit", lambda *rest: recipes.append(rest[4]) or original(*rest))
+    monkeypatch.setattr("tui_influence.training.transfer.fit", lambda *rest: recipes.append(rest[3]) or fit(*rest))
     settings = TrainSection(finetune_epochs=2, finetune_lr=0.5, finetune_batch_size=8, crop=1, weight_decay=0.1)
     tasks = [target("full-network", train=settings), target("full-network", seed=2)]
     trainer(targets=tasks, finetune_epochs=1, finetune_lr=0.01, finetune_batch_size=16).run(mask(), 0)

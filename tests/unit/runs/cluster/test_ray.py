@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from tests.e2e.program import write_config
-from tui_influence.config.loader import load_config
 from tui_influence.config.compute import RaySection
+from tui_influence.config.loader import load_config
 from tui_influence.errors import ConfigError, RunFailedError
 from tui_influence.runs.cluster import ray as ray_tasks
 from tui_influence.runs.control import request_stop

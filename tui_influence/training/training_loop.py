@@ -1,4 +1,4 @@
-"""The training loop: `fit` trains a network by SGD with Nesterov momentum.
+"""The training loop: `fit` takes a network through the steps of a recipe.
 
 Every random choice is drawn on the CPU before the first step and made into index arithmetic, so a step is one
 gather, one forward and one backward pass.
@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 from math import cos, pi
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import Tensor
 
 from tui_influence.config.schema import Schedule, TrainSection
 from tui_influence.training.augment import Views, draw_views
 from tui_influence.training.device_images import Batch, DeviceImages
-from tui_influence.training.precision import Numerics
+from tui_influence.training.step import Step
 from tui_influence.training.types import TrainingFailed
 
 
@@ -50,33 +49,23 @@ class Fit:
     steps: int
 
 
-def fit(
-    body: nn.Module,
-    head: nn.Linear,
-    pixels: DeviceImages,
-    indices: Tensor,
-    recipe: Recipe,
-    numerics: Numerics,
-    generator: torch.Generator,
-) -> Fit:
-    """Train `body` and `head` in place on some images.
+def fit(step: Step, pixels: DeviceImages, indices: Tensor, recipe: Recipe, generator: torch.Generator) -> Fit:
+    """Train the network of a step in place on some images.
 
     Epochs are shuffles laid end to end and cut into batches of one size, so no image is dropped at an epoch's end
     and no batch is small; the last epoch is cut where the steps end.
 
     Args:
-        body: images -> features.
-        head: features -> logits.
+        step: moves the weights.
         pixels: labelled images.
         indices: (n,) of the images to train on, on the CPU.
         recipe: steps, batch size, learning rate, augmentation.
-        numerics: device and precision.
         generator: order, shifts and mirror images are drawn from it.
 
     Raises:
         TrainingFailed: the loss is not finite, or there are fewer than two images.
     """
-    batch, device, settings = min(recipe.batch_size, len(indices)), numerics.device, recipe.settings
+    batch, settings = min(recipe.batch_size, len(indices)), recipe.settings
     if batch < 2:
         raise TrainingFailed(f"{recipe.phase}: {len(indices)} images to train on; at least 2 are needed")
     steps, steps_per_epoch = recipe.steps, -(-len(indices) // batch)
@@ -84,20 +73,14 @@ def fit(
     shuffles = [torch.randperm(len(indices), generator=generator) for _ in range(epochs)]
     order = indices.int()[torch.cat(shuffles)[: steps * batch]]
     views = draw_views(len(order), pixels.stored_side, settings, generator)
-    optimiser = SGD((body, head), settings.momentum, settings.weight_decay)
-    losses, hits = torch.empty(2, steps, device=device)
-    body.train()
+    losses, hits = torch.empty(2, steps, device=pixels.device)
+    step.begin()
     with closing(_batches(pixels, order, batch, views, recipe.sides or (pixels.size,))) as batches:
-        for step, (images, labels) in enumerate(batches):
-            with numerics.autocast():
-                logits = head(body(images))
-            loss = cross_entropy(logits.float(), labels, label_smoothing=settings.label_smoothing)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step(recipe.lr * one_cycle((step + 0.5) / steps, settings.warm_up, settings.schedule))
-            losses[step] = loss.detach()
-            hits[step] = (logits.argmax(1) == labels).float().mean()
-            if (step + 1) % steps_per_epoch == 0 or step + 1 == steps:  # the one synchronisation an epoch
-                _check_finite(losses[: step + 1], recipe, epochs, steps_per_epoch)
+        for number, (images, labels) in enumerate(batches):
+            lr = recipe.lr * one_cycle((number + 0.5) / steps, settings.warm_up, settings.schedule)
+            losses[number], hits[number] = step(images, labels, lr)
+            if (number + 1) % steps_per_epoch == 0 or number + 1 == steps:  # the one synchronisation an epoch
+                _check_finite(losses[: number + 1], recipe, epochs, steps_per_epoch)
     return Fit(float(losses[-steps_per_epoch:].mean()), float(hits[-steps_per_epoch:].mean()), steps)
 
 
@@ -109,36 +92,6 @@ def _batches(
     for number, side in enumerate(sides):
         part = slice(*(size * (steps * edge // len(sides)) for edge in (number, number + 1)))
         yield from pixels.batches(order[part], size, replace(views[part], side=side))
-
-
-class SGD:
-    """SGD with Nesterov momentum; weights decay, biases and BatchNorm's scales and shifts do not.
-
-    The arithmetic of `torch.optim.SGD(nesterov=True)`, which imports torch's compiler when it is first made: more
-    than a second of every worker's start.
-    """
-
-    def __init__(self, modules: Sequence[nn.Module], momentum: float, weight_decay: float) -> None:
-        self._parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
-        self._velocities = [torch.zeros_like(p) for p in self._parameters]
-        self._momentum, self._weight_decay = momentum, weight_decay
-
-    @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """Move against the gradients and forget them; a parameter without one stays as it is."""
-        moving = [(p, v, p.grad) for p, v in zip(self._parameters, self._velocities, strict=True) if p.grad is not None]
-        if not moving:
-            return
-        parameters, velocities, gradients = map(list, zip(*moving, strict=True))
-        for parameter in parameters:
-            parameter.grad = None
-        decaying = [(g, p) for p, g in zip(parameters, gradients, strict=True) if p.ndim > 1]
-        if decaying:
-            torch._foreach_add_(*map(list, zip(*decaying, strict=True)), alpha=self._weight_decay)
-        torch._foreach_mul_(velocities, self._momentum)
-        torch._foreach_add_(velocities, gradients)
-        torch._foreach_add_(gradients, velocities, alpha=self._momentum)
-        torch._foreach_add_(parameters, gradients, alpha=-lr)
 
 
 def one_cycle(progress: float, warm_up: float, schedule: Schedule) -> float:
