@@ -345,7 +345,9 @@ class TrainSection(Section):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each label spread over all classes")
     crop: int = Field(0, ge=0, le=64, description="random shift, in pixels")
     flip: bool = Field(False, description="random mirror image")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="bf16 where the device is fast at it")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="what the device is fast at: bf16, else fp16 on a GPU, else fp32"
+    )
     probe_l2: float = Field(
         1e-3, gt=0, description="fixed-feature: L2 penalty of the linear probe, on the mean loss, (l2 / 2) |W|^2"
     )

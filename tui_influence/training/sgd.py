@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from tui_influence.config.schema import TrainSection
 from tui_influence.training.augment import draw_views
 from tui_influence.training.device_images import DeviceImages
+from tui_influence.training.loss_scale import LossScale
 from tui_influence.training.precision import Numerics
 from tui_influence.training.types import TrainingFailed
 
@@ -84,7 +85,8 @@ def fit(
     order = indices[torch.cat(shuffles)[: steps * batch]]
     views = draw_views(len(order), pixels.size, settings.crop, settings.flip, generator)
     all_labels = pixels.labels[order.to(device)].view(steps, batch)
-    optimiser = SGD((body, head), settings.momentum, settings.weight_decay)
+    scale = numerics.loss_scale()
+    optimiser = SGD((body, head), settings.momentum, settings.weight_decay, scale)
     losses, hits = torch.empty(2, steps, device=device)
     body.train()
     with closing(pixels.batches(order, batch, views)) as batches:
@@ -93,7 +95,7 @@ def fit(
             with numerics.autocast():
                 logits = head(body(images))
             loss = cross_entropy(logits.float(), labels, label_smoothing=settings.label_smoothing)
-            loss.backward()  # type: ignore[no-untyped-call]
+            (loss if scale is None else scale.scaled(loss)).backward()  # type: ignore[no-untyped-call]
             optimiser.step(recipe.lr * one_cycle((step + 0.5) / steps))
             losses[step] = loss.detach()
             hits[step] = (logits.argmax(1) == labels).float().mean()
@@ -106,13 +108,15 @@ class SGD:
     """SGD with Nesterov momentum; weights decay, biases and BatchNorm's scales and shifts do not.
 
     The arithmetic of `torch.optim.SGD(nesterov=True)`, which imports torch's compiler when it is first made: more
-    than a second of every worker's start.
+    than a second of every worker's start. With `loss_scale`, gradients are those of the scaled loss.
     """
 
-    def __init__(self, modules: Sequence[nn.Module], momentum: float, weight_decay: float) -> None:
+    def __init__(
+        self, modules: Sequence[nn.Module], momentum: float, weight_decay: float, loss_scale: LossScale | None = None
+    ) -> None:
         self._parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
         self._velocities = [torch.zeros_like(p) for p in self._parameters]
-        self._momentum, self._weight_decay = momentum, weight_decay
+        self._momentum, self._weight_decay, self._loss_scale = momentum, weight_decay, loss_scale
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
@@ -123,6 +127,9 @@ class SGD:
         parameters, velocities, gradients = map(list, zip(*moving, strict=True))
         for parameter in parameters:
             parameter.grad = None
+        if self._loss_scale is not None:
+            self._loss_scale.step(parameters, gradients, velocities, lr, self._momentum, self._weight_decay)
+            return
         decaying = [(g, p) for p, g in zip(parameters, gradients, strict=True) if p.ndim > 1]
         if decaying:
             torch._foreach_add_(*map(list, zip(*decaying, strict=True)), alpha=self._weight_decay)

@@ -3,11 +3,11 @@
 `torch.device("cuda")` moves a tensor there, and from then on every function of torch that Python code calls (a
 `TorchFunctionMode` sees them all, also those of torchvision and of a user's network) is checked:
 
-- It gets tensors of both devices: `WrongDevice`, as CUDA does; only single numbers of the CPU may be mixed in. CUDA
-  accepts an index of the CPU, and waits for it; here it is `WrongDevice` too.
+- It gets tensors of both devices: `WrongDeviceError`, as in CUDA, where only single numbers of the CPU may be mixed in.
+  CUDA accepts an index of the CPU, and waits for it; here it is `WrongDeviceError` too.
 - The host needs a value (`float`, `bool`, `.cpu()`, `nonzero`, an index of truth values): counted in `waits`.
 - A tensor that was copied on another stream is used before the current one waits for the copy, or without
-  `record_stream`, so that its memory may be given away while it is read: `WrongStream`.
+  `record_stream`, so that its memory may be given away while it is read: `WrongStreamError`.
 - A generator of the CPU draws numbers on the device, or NumPy gets a tensor of the device: refused, as CUDA does.
 
 `torch._subclasses.FakeTensorMode` was the other choice. It has no values, so every `float()` would have to be replaced,
@@ -34,11 +34,11 @@ BYTES = 1 << 34
 _current = threading.local()
 
 
-class WrongDevice(AssertionError):
+class WrongDeviceError(AssertionError):
     """A function got tensors of both devices."""
 
 
-class WrongStream(AssertionError):
+class WrongStreamError(AssertionError):
     """A tensor was used while it was still being copied, or may be given away while it is used."""
 
 
@@ -179,11 +179,11 @@ class SimulatedCuda(TorchFunctionMode):
         self.names.add(name)
         of_cpu = [tensor for tensor in tensors if not is_simulated(tensor)]
         if simulated and func not in _ACROSS and any(tensor.dim() or func in _INDEXING for tensor in of_cpu):
-            raise WrongDevice(f"{name}: tensors on cpu and {CUDA}")
+            raise WrongDeviceError(f"{name}: tensors on cpu and {CUDA}")
         if any(isinstance(leaf, torch.Generator) for leaf in leaves):
-            raise WrongDevice(f"{name}: a generator of the CPU draws on {CUDA}")
+            raise WrongDeviceError(f"{name}: a generator of the CPU draws on {CUDA}")
         if func is Tensor.numpy:
-            raise WrongDevice(f"{name}: the tensor is on {CUDA}")
+            raise WrongDeviceError(f"{name}: the tensor is on {CUDA}")
         is_mask = func in _INDEXING and any(
             isinstance(index, Tensor) and index.dtype == torch.bool for index in _leaves(args[1])
         )
@@ -197,9 +197,9 @@ class SimulatedCuda(TorchFunctionMode):
         for tensor in simulated:
             copied_on = getattr(tensor, "copied_on", stream)
             if copied_on not in stream.awaited:
-                raise WrongStream(f"{name}: the copy may not be complete")
+                raise WrongStreamError(f"{name}: the copy may not be complete")
             if copied_on is not stream and stream not in getattr(tensor, "used_on", ()):
-                raise WrongStream(f"{name}: the memory may be given away")
+                raise WrongStreamError(f"{name}: the memory may be given away")
 
     def _move(self, func, args, kwargs):
         tensor = args[0]

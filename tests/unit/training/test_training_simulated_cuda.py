@@ -5,7 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from tests.unit.training.simulated_cuda import CUDA, CudaTensor, Stream, WrongDevice, WrongStream, simulated_cuda
+from tests.unit.training.simulated_cuda import (
+    CUDA,
+    CudaTensor,
+    Stream,
+    WrongDeviceError,
+    WrongStreamError,
+    simulated_cuda,
+)
 from tests.unit.training.small_data import mask, same, source, target
 from tui_influence.config.schema import ModelSection, TrainSection
 from tui_influence.training import augment, device_images
@@ -51,7 +58,7 @@ def assert_same(first, second):
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize(("arch", "width"), NETWORKS)
 def test_every_network_trains_there_as_on_the_cpu(monkeypatch, arch, width, precision):
     options = {"arch": arch, "width": width, "precision": precision}
@@ -85,7 +92,7 @@ def wait_for_nothing(*_):
 @pytest.mark.parametrize(("owner", "call"), [(Stream, "wait_event"), (CudaTensor, "record_stream")])
 def test_images_that_are_read_before_their_copy_ends_or_freed_while_they_are_used_are_noticed(monkeypatch, owner, call):
     monkeypatch.setattr(owner, call, wait_for_nothing)
-    with simulated_cuda(monkeypatch), pytest.raises(WrongStream):
+    with simulated_cuda(monkeypatch), pytest.raises(WrongStreamError):
         trainer("cuda", image_memory="streamed").run(mask(), 0)
     with simulated_cuda(monkeypatch):
         trainer("cuda", image_memory="resident").run(mask(), 0)
@@ -99,7 +106,7 @@ def test_an_index_or_a_view_on_the_wrong_device_is_noticed(monkeypatch):
         lambda images, index, view: viewed(images.cpu(), index, view),
     ):
         monkeypatch.setattr(device_images, "viewed", spoilt)
-        with simulated_cuda(monkeypatch), pytest.raises(WrongDevice):
+        with simulated_cuda(monkeypatch), pytest.raises(WrongDeviceError):
             trainer("cuda").run(mask(), 0)
 
 
@@ -117,12 +124,12 @@ class MakesATensor(nn.Module):
 def test_a_network_that_makes_a_tensor_on_the_cpu_is_noticed(monkeypatch):
     arch = f"{__name__}:MakesATensor"
     trainer("cpu", arch=arch).run(mask(), 0)
-    with simulated_cuda(monkeypatch), pytest.raises(WrongDevice, match=r"^add: tensors on cpu and cuda:0$"):
+    with simulated_cuda(monkeypatch), pytest.raises(WrongDeviceError, match=r"^add: tensors on cpu and cuda:0$"):
         trainer("cuda", arch=arch).run(mask(), 0)
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_the_host_waits_for_the_device_once_an_epoch(monkeypatch, precision, streamed):
     """And twice at the end, for the mean loss and accuracy."""
     data, epochs = source(), 3
@@ -145,7 +152,7 @@ def test_the_host_waits_for_the_device_once_an_epoch(monkeypatch, precision, str
 
 
 def refuses(call):
-    with pytest.raises(WrongDevice):
+    with pytest.raises(WrongDeviceError):
         call()
 
 
