@@ -52,10 +52,19 @@ def outcomes(monkeypatch, device, **options):
 
 
 def assert_same(first, second):
-    assert same(first, second)
+    """Equal to the last bit, but for linear probes, which add in another order of rounding on a GPU."""
     for a, b in zip(first, second, strict=True):
-        for name in ("mapping", "ablation", "class_features", "mapped", "nearest"):
+        is_probe = "probe_objective" in b.metrics
+        for name in ("mapping", "class_features", "mapped", "nearest"):
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+        np.testing.assert_allclose(a.ablation, b.ablation, rtol=1e-4, atol=1e-5)
+        if is_probe:
+            np.testing.assert_allclose(a.margins, b.margins, rtol=1e-3, atol=1e-3)
+        else:
+            assert same([a], [b])
+        shared = [name for name in b.metrics if name.startswith("source")]
+        assert len(shared) == 5
+        assert {name: a.metrics[name] for name in shared} == {name: b.metrics[name] for name in shared}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
