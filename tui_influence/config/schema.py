@@ -315,7 +315,7 @@ class ModelSection(Section):
         description="side in pixels that images are scaled to; by default that of the first source image, at most 64",
         examples=[32],
     )
-    width: float = Field(1.0, gt=0, le=16, description=f"multiplies the channels of {' and '.join(NETWORKS)}")
+    width: float = Field(1.0, gt=0, le=16, description=f"multiplies the channels of {', '.join(NETWORKS)}")
 
     @property
     def is_user_code(self) -> bool:

@@ -22,7 +22,14 @@ from tui_influence.training.sgd import Recipe, fit
 from tui_influence.training.trainer import Trainer
 
 OWN = "tests.unit.training.own_networks:"
-NETWORKS = [("small-cnn", 0.5), ("resnet9", 0.06), (OWN + "good", 1), (OWN + "lazy", 1), (OWN + "UnusedParameter", 1)]
+NETWORKS = [
+    ("small-cnn", 0.5),
+    ("resnet9", 0.06),
+    ("airbench", 0.1),
+    (OWN + "good", 1),
+    (OWN + "lazy", 1),
+    (OWN + "UnusedParameter", 1),
+]
 
 
 def trainer(device, arch="small-cnn", width=0.5, channels=1, image_memory="resident", kinds=2, **recipe):
