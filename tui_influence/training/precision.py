@@ -12,6 +12,7 @@ import torch
 
 from tui_influence.errors import DeviceError
 from tui_influence.training.cuda import unusable_reason
+from tui_influence.training.determinism import deterministic_kernels
 from tui_influence.training.loss_scale import LossScale
 from tui_influence.training.types import OutOfMemory
 
@@ -125,6 +126,7 @@ def repeatable(numerics: Numerics) -> Iterator[None]:
         with (
             torch.cuda.device(numerics.device),
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+            deterministic_kernels(),
         ):
             yield
     finally:
