@@ -135,7 +135,7 @@ def _check(name: str, value: float, *, most: float | None = None, least: float |
 def check_forward(how: Numerics) -> list[Check]:
     """Largest difference of float32 features, in units of their standard deviation, at the same weights."""
     print("\nforward pass, float32, CPU against device")
-    cpu, there = choose_numerics("cpu", "fp32", 1), Numerics(how.device, False, 1)
+    cpu, there = choose_numerics("cpu", "fp32", 1), Numerics(how.device, "fp32", 1)
     images = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
     labels = np.zeros(64, dtype=np.int64)
     checks = []
@@ -249,8 +249,8 @@ def check_trainings(device: str, rows: int) -> list[Check]:
         return [trainer.run(kept_classes(i), i)[0] for i in range(rows)]
 
     reference = train("cpu", "fp32")
-    others = [(device, "fp32"), (device, "bf16")]
-    if device != "cpu" and choose_numerics("cpu", "auto", 1).bf16:
+    others = [(device, "fp32"), (device, "bf16"), (device, "fp16")]
+    if device != "cpu" and choose_numerics("cpu", "auto", 1).precision == "bf16":
         others.insert(0, ("cpu", "bf16"))
     checks = []
     for where, precision in others:

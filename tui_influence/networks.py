@@ -26,5 +26,9 @@ NETWORKS = {
     "resnet9": NetworkEntry(
         "tui_influence.training.networks:ResNet9", "eight convolutions of 64 to 512 channels, for images up to 64 px"
     ),
+    "airbench": NetworkEntry(
+        "tui_influence.training.airbench:Airbench",
+        "seven convolutions of 24 to 256 channels with a third of the work of resnet9, for images up to 64 px",
+    ),
 }
 """The networks by their name in `[model] arch`."""

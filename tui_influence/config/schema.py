@@ -366,7 +366,7 @@ class ModelSection(Section):
         description="side in pixels that images are stored with, at least every resolution; by default resolution",
         examples=[176],
     )
-    width: float = Field(1.0, gt=0, le=16, description=f"multiplies the channels of {' and '.join(NETWORKS)}")
+    width: float = Field(1.0, gt=0, le=16, description=f"multiplies the channels of {', '.join(NETWORKS)}")
 
     @property
     def is_user_code(self) -> bool:
@@ -415,7 +415,9 @@ class TrainSection(Section):
         "by default model.resolution alone, which is that of all transfers and tests",
         examples=[[128, 160]],
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="bf16 where the device is fast at it")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="what the device is fast at: bf16, else fp16 on a GPU, else fp32"
+    )
     probe_l2: PositiveNumber = Field(
         1e-3, description="fixed-feature: L2 penalty of the linear probe, on the mean loss, (l2 / 2) |W|^2"
     )

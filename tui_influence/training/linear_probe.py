@@ -17,6 +17,9 @@ MAX_ITERATIONS = 1000
 _MEMORY = 10
 _MIN_RELATIVE_SCALE = 0.01
 
+Scalar = float | Tensor
+"""A number, or a tensor of no dimensions on a GPU."""
+
 
 @dataclass(frozen=True)
 class LinearProbe:
@@ -92,44 +95,67 @@ def minimise(
     """
     point = start
     value, gradient = value_and_gradient(point)
-    pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=_MEMORY)
+    norm = float(gradient.norm())
+    pairs: deque[tuple[Tensor, Tensor, Scalar]] = deque(maxlen=_MEMORY)
     for iteration in range(MAX_ITERATIONS):
-        norm = float(gradient.norm())
         if not norm > GRADIENT_TOLERANCE:
             return point, value, iteration
         direction = _two_loops(gradient, pairs)
-        slope = float(direction @ gradient)
+        slope = _scalar(direction @ gradient)
         step = 1.0 if pairs else min(1.0, 1.0 / norm)
         while True:
             candidate = point + step * direction
             new_value, new_gradient = value_and_gradient(candidate)
-            if float(new_value) <= float(value) + 1e-4 * step * slope:
+            displacement, gradient_change = candidate - point, new_gradient - gradient
+            curvature = _scalar(displacement @ gradient_change)
+            is_lower, is_curved, norm = _read(  # the only wait for a GPU
+                _scalar(new_value) <= _scalar(value) + 1e-4 * step * slope,
+                curvature > 1e-14 * _scalar(gradient_change @ gradient_change),
+                _scalar(new_gradient.norm()),
+            )
+            if is_lower:
                 break
             step /= 2
             if step < 1e-12:  # the value no longer changes in float64: this is the minimum
                 return point, value, iteration
-        displacement, gradient_change = candidate - point, new_gradient - gradient
-        curvature = float(displacement @ gradient_change)
-        if curvature > 1e-14 * float(gradient_change @ gradient_change):
+        if is_curved:
             pairs.append((displacement, gradient_change, curvature))
         point, value, gradient = candidate, new_value, new_gradient
     return point, value, MAX_ITERATIONS
 
 
-def _two_loops(gradient: Tensor, pairs: deque[tuple[Tensor, Tensor, float]]) -> Tensor:
+def _two_loops(gradient: Tensor, pairs: deque[tuple[Tensor, Tensor, Scalar]]) -> Tensor:
     """Return minus the estimate of the inverse Hessian times the gradient (Nocedal & Wright 2006, algorithm 7.4)."""
     q = -gradient
-    weights: list[float] = []
+    weights: list[Scalar] = []
     for displacement, gradient_change, curvature in reversed(pairs):
-        weight = float(displacement @ q) / curvature
+        weight = _scalar(displacement @ q) / curvature
         weights.append(weight)
-        q = torch.add(q, gradient_change, alpha=-weight)
+        q = _plus(q, -weight, gradient_change)
     if pairs:
         _, gradient_change, curvature = pairs[-1]
-        q = q * (curvature / float(gradient_change @ gradient_change))
+        q = q * (curvature / _scalar(gradient_change @ gradient_change))
     for (displacement, gradient_change, curvature), weight in zip(pairs, reversed(weights), strict=True):
-        q = torch.add(q, displacement, alpha=weight - float(gradient_change @ q) / curvature)
+        q = _plus(q, weight - _scalar(gradient_change @ q) / curvature, displacement)
     return q
+
+
+def _scalar(value: Tensor) -> Scalar:
+    """Return a number for further arithmetic: on a GPU it stays there, because reading it waits for all before it."""
+    return float(value) if value.device.type == "cpu" else value
+
+
+def _read(*values: Scalar) -> list[float]:
+    """Return some numbers, with a single wait for a GPU."""
+    on_gpu = [value.double() for value in values if isinstance(value, Tensor)]
+    return torch.stack(on_gpu).tolist() if on_gpu else [float(value) for value in values]
+
+
+def _plus(vector: Tensor, factor: Scalar, other: Tensor) -> Tensor:
+    """Return vector + factor * other."""
+    if isinstance(factor, float):
+        return torch.add(vector, other, alpha=factor)
+    return torch.addcmul(vector, factor, other)
 
 
 def margins(logits: Tensor, labels: Tensor) -> Tensor:

@@ -5,15 +5,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, cast
 
 import numpy as np
 import torch
 
 from tui_influence.errors import DeviceError
 from tui_influence.training.cuda import unusable_reason
+from tui_influence.training.determinism import deterministic_kernels
+from tui_influence.training.loss_scale import LossScale
 from tui_influence.training.types import OutOfMemory
 
 _FAST_BF16 = {"avx512_bf16", "amx_bf16"}
+_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+Precision = Literal["fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -22,28 +28,37 @@ class Numerics:
 
     Attributes:
         device: that computes.
-        bf16: convolutions and matrix products in bfloat16; statistics, losses and weights stay float32.
+        precision: of convolutions and matrix products; statistics, losses and weights stay float32.
         threads: of the CPU.
     """
 
     device: torch.device
-    bf16: bool
+    precision: Precision
     threads: int
 
     def __str__(self) -> str:
         """Such as "cpu bf16 1 thread", recorded with a run."""
-        kind = "bf16" if self.bf16 else "fp32"
         if self.device.type == "cuda":
-            return f"cuda {kind} {torch.cuda.get_device_name(self.device)}"
-        return f"{self.device.type} {kind} {self.threads} thread{'' if self.threads == 1 else 's'}"
+            return f"cuda {self.precision} {torch.cuda.get_device_name(self.device)}"
+        return f"{self.device.type} {self.precision} {self.threads} thread{'' if self.threads == 1 else 's'}"
 
     def autocast(self) -> torch.autocast:
         """Context of a forward pass."""
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
+        is_lower = self.precision != "fp32"
+        return torch.autocast(
+            self.device.type, dtype=_TYPES[self.precision] if is_lower else torch.bfloat16, enabled=is_lower
+        )
+
+    def loss_scale(self) -> LossScale | None:
+        """Return a new scale for the loss of a training; None if the precision needs none."""
+        return LossScale(self.device) if self.precision == "fp16" else None
 
 
 def choose_numerics(device: str, precision: str, threads: int) -> Numerics:
-    """Return the numerics of a device; the precision "auto" is bf16 where hardware multiplies it faster than float32.
+    """Return the numerics of a device; the precision "auto" is the one that its hardware is fast at.
+
+    That is bfloat16 on CPUs with instructions for it and on GPUs from compute capability 8.0, float16 on GPUs from 7.0,
+    which have units for float16 alone, and else float32.
 
     Raises:
         DeviceError: this machine has no such device, or it cannot be used.
@@ -52,17 +67,19 @@ def choose_numerics(device: str, precision: str, threads: int) -> Numerics:
         torch_device = torch.device(device)
     except RuntimeError as error:
         raise DeviceError(f'"{device}" is not a device: use "cpu", "cuda" or "cuda:0"') from error
+    fast: Precision = "fp32"
     if torch_device.type == "cuda":
         reason = unusable_reason(torch_device.index or 0)
         if reason:
             raise DeviceError(f'device "{device}" cannot be used: {reason}')
         torch_device = torch.device("cuda", torch_device.index or 0)
-        has_fast_bf16 = torch.cuda.get_device_capability(torch_device) >= (8, 0)
+        capability = torch.cuda.get_device_capability(torch_device)
+        fast = "bf16" if capability >= (8, 0) else "fp16" if capability >= (7, 0) else "fp32"
     elif torch_device.type == "cpu":
-        has_fast_bf16 = bool(_FAST_BF16 & cpu_flags())
+        fast = "bf16" if _FAST_BF16 & cpu_flags() else "fp32"
     else:
         raise DeviceError(f'"{device}" is not a device tinfl trains on: use "cpu" or "cuda"')
-    return Numerics(torch_device, has_fast_bf16 if precision == "auto" else precision == "bf16", threads)
+    return Numerics(torch_device, fast if precision == "auto" else cast(Precision, precision), threads)
 
 
 def cpu_flags() -> set[str]:
@@ -109,6 +126,7 @@ def repeatable(numerics: Numerics) -> Iterator[None]:
         with (
             torch.cuda.device(numerics.device),
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+            deterministic_kernels(),
         ):
             yield
     finally:

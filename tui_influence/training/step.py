@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from tui_influence.config.schema import TrainSection
+from tui_influence.training.loss_scale import LossScale
 from tui_influence.training.precision import Numerics
 
 _TRIALS = 3
@@ -23,14 +24,32 @@ class SGD:
     """SGD with Nesterov momentum; weights decay, biases and BatchNorm's scales and shifts do not.
 
     The arithmetic of `torch.optim.SGD(nesterov=True)`, which imports torch's compiler when it is first made: more
-    than a second of every worker's start. With a learning rate on the device the step is torch's fused kernel, whose
-    last bits differ.
+    than a second of every worker's start. With a learning rate on the device or a scaled loss, the step is torch's
+    fused kernel, whose last bits differ.
     """
 
-    def __init__(self, modules: Sequence[nn.Module], momentum: float, weight_decay: float) -> None:
+    def __init__(
+        self, modules: Sequence[nn.Module], momentum: float, weight_decay: float, loss_scale: LossScale | None = None
+    ) -> None:
         self._parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
-        self.velocities = [torch.zeros_like(p) for p in self._parameters]
-        self._momentum, self._weight_decay = momentum, weight_decay
+        self._velocities = [torch.zeros_like(p) for p in self._parameters]
+        self._momentum, self._weight_decay, self._loss_scale = momentum, weight_decay, loss_scale
+
+    @property
+    def state(self) -> list[Tensor]:
+        """What a step leaves to the next, besides the weights."""
+        return [*self._velocities, *(self._loss_scale.state if self._loss_scale else [])]
+
+    def begin(self) -> None:
+        """Begin another training: without momentum."""
+        for velocity in self._velocities:
+            velocity.zero_()
+        if self._loss_scale:
+            self._loss_scale.begin()
+
+    def scaled(self, loss: Tensor) -> Tensor:
+        """Return what the gradients are to be of, in place of the loss."""
+        return self._loss_scale.scaled(loss) if self._loss_scale else loss
 
     @torch.no_grad()
     def step(self, lr: float | Tensor) -> None:
@@ -39,12 +58,16 @@ class SGD:
         Args:
             lr: learning rate; a tensor without dimensions for the fused kernel.
         """
-        moving = [(p, p.grad, v) for p, v in zip(self._parameters, self.velocities, strict=True) if p.grad is not None]
+        moving = [(p, p.grad, v) for p, v in zip(self._parameters, self._velocities, strict=True) if p.grad is not None]
         for parameter, _, _ in moving:
             parameter.grad = None
         if not moving:
             return
-        if isinstance(lr, Tensor):
+        if self._loss_scale:
+            overflow = self._loss_scale.unscale([gradient for _, gradient, _ in moving])
+            self._step_fused(moving, lr, overflow)
+            self._loss_scale.update(overflow)
+        elif isinstance(lr, Tensor):
             self._step_fused(moving, lr)
         else:
             self._step_foreach(moving, lr)
@@ -59,7 +82,9 @@ class SGD:
         torch._foreach_add_(gradients, velocities, alpha=self._momentum)
         torch._foreach_add_(parameters, gradients, alpha=-lr)
 
-    def _step_fused(self, moving: Sequence[tuple[Tensor, Tensor, Tensor]], lr: Tensor) -> None:
+    def _step_fused(
+        self, moving: Sequence[tuple[Tensor, Tensor, Tensor]], lr: float | Tensor, overflow: Tensor | None = None
+    ) -> None:
         for decays in (True, False):
             group = [tensors for tensors in moving if (tensors[0].ndim > 1) is decays]
             if group:
@@ -75,6 +100,7 @@ class SGD:
                     nesterov=self._momentum > 0,
                     maximize=False,
                     is_first_step=False,
+                    found_inf=overflow,
                 )
 
 
@@ -90,14 +116,13 @@ class Step:
     def __init__(self, body: nn.Module, head: nn.Linear, settings: TrainSection, numerics: Numerics) -> None:
         self.numerics = numerics
         self.network = nn.Sequential(body, head)
-        self._optimiser = SGD((body, head), settings.momentum, settings.weight_decay)
+        self._optimiser = SGD((body, head), settings.momentum, settings.weight_decay, numerics.loss_scale())
         self._label_smoothing = settings.label_smoothing
         self.refusal = ""
 
     def begin(self) -> None:
         """Begin another training, whatever was trained before: without momentum, in training mode."""
-        for velocity in self._optimiser.velocities:
-            velocity.zero_()
+        self._optimiser.begin()
         self.network.train()
 
     def __call__(self, images: Tensor, labels: Tensor, lr: float) -> tuple[Tensor, Tensor]:
@@ -122,7 +147,7 @@ class Step:
         with self.numerics.autocast():
             logits = self.network(images)
         loss = cross_entropy(logits.float(), labels, label_smoothing=self._label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.scaled(loss).backward()  # type: ignore[no-untyped-call]
         self._optimiser.step(lr)
         return loss.detach(), (logits.argmax(1) == labels).float().mean()
 
@@ -187,7 +212,7 @@ class RecordedStep(Step):
         return "" if same else "gives other weights when it is replayed"
 
     def _state(self) -> list[Tensor]:
-        return [*self.network.parameters(), *self.network.buffers(), *self._optimiser.velocities]
+        return [*self.network.parameters(), *self.network.buffers(), *self._optimiser.state]
 
     @contextmanager
     def _restored(self) -> Iterator[None]:

@@ -67,10 +67,10 @@ VALUES = [
     ('[train]\nflip = "True"', 'train.flip must be true or false, not the text "True"', "without quotes: true"),
     (
         '[train]\nprecision = "fp23"',
-        'train.precision must be "auto", "fp32" or "bf16", not "fp23"',
+        'train.precision must be "auto", "fp32", "bf16" or "fp16", not "fp23"',
         'did you mean "fp32"?',
     ),
-    ("[train]\nprecision = 32", 'train.precision must be "auto", "fp32" or "bf16", not the number 32', None),
+    ("[train]\nprecision = 32", 'train.precision must be "auto", "fp32", "bf16" or "fp16", not the number 32', None),
     ('[model]\narch = "ResNet-9"', 'model.arch must be spelt "resnet9" (got "ResNet-9")', None),
     (
         '[compute]\ndevices = "cuda:0"',

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
 from tests.unit.training.small_data import mask, same, source, target, trainer
 from tui_influence.config.schema import ModelSection
@@ -28,6 +29,9 @@ def build(arch, classes=5, channels=3, size=32, width=1.0):
         ("small-cnn", 3, 64, 64),
         ("resnet9", 3, 32, 512),
         ("resnet9", 1, 8, 512),
+        ("airbench", 3, 32, 256),
+        ("airbench", 1, 8, 256),
+        ("airbench", 4, 15, 256),
         ("resnet18", 1, 32, 512),
         ("mobilenet_v3_small", 1, 32, 1024),
         ("shufflenet_v2_x0_5", 3, 64, 1024),
@@ -58,6 +62,7 @@ def test_width_multiplies_channels():
     assert build("small-cnn", width=0.5).head.in_features == 32
     assert build("resnet9", width=0.125).head.in_features == 64
     assert build("small-cnn", width=0.01).head.in_features == 2
+    assert build("airbench", width=0.5).head.in_features == 128
 
 
 def shapes(network):
@@ -75,6 +80,44 @@ def test_the_networks_for_small_images_have_the_layers_that_they_say():
     for network in (build("small-cnn"), build("resnet9")):
         for block in (module for module in network.modules() if isinstance(module, Block)):
             assert (block.conv.kernel_size, block.conv.padding, block.conv.bias) == ((3, 3), (1, 1), None)
+
+
+def test_airbench_has_the_layers_that_it_says_in_every_width():
+    assert shapes(build("airbench")) == [
+        (24, 3), (64, 24), (64, 64), (256, 64), (256, 256), (256, 256), (256, 256), (5, 256),
+    ]  # fmt: skip
+    assert shapes(build("airbench", channels=1, width=0.001)) == [(1, 1)] * 7 + [(5, 1)]
+    network = build("airbench", width=2)
+    assert shapes(network)[1] == (128, 48)
+    assert not any(module.weight.requires_grad for module in network.modules() if isinstance(module, nn.BatchNorm2d))
+
+
+@pytest.mark.parametrize(("size", "sides"), [(32, [31, 15, 7, 3]), (14, [13, 6, 3, 1]), (8, [7, 3, 1, 1])])
+def test_airbench_halves_maps_down_to_a_pixel(size, sides):
+    network, maps = build("airbench", width=0.1, size=size), []
+    for part in (network.stem, *network.blocks):
+        part.register_forward_hook(lambda _module, _inputs, output: maps.append(output.shape[2]))
+    network(torch.zeros(1, 3, size, size))
+    assert maps == sides
+
+
+def test_a_convolution_of_airbench_begins_by_passing_on_its_inputs():
+    x = torch.randn(2, 24, 9, 9)
+    with torch.no_grad():
+        passed = build("airbench").blocks[0].first(x)
+    assert torch.equal(passed[:, :24], x)
+    assert passed.shape[1] == 64
+    assert not torch.equal(passed[:, 24:48], x)
+
+
+def test_airbench_is_drawn_from_the_seed_alone_and_learns():
+    options = {"arch": "airbench", "width": 0.1, "epochs": 6}
+    first, again = trainer(**options), trainer(source(per_class=20), **options)
+    for a, b in zip(first._fresh(7)[0].parameters(), again._fresh(7)[0].parameters(), strict=True):
+        assert torch.equal(a, b)  # whatever the images are
+    (outcome,) = first.run(mask(), 0)
+    assert outcome.metrics["source_accuracy"] > 0.8
+    assert same([outcome], trainer(**options).run(mask(), 0))
 
 
 @pytest.mark.parametrize(("arch", "pools"), [("small-cnn", [2, 1, 2]), ("resnet9", [1, 2, 1, 1, 2, 2, 1, 1])])

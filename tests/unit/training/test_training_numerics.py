@@ -27,7 +27,9 @@ def test_the_environment_is_read_without_importing_torch():
 def test_a_training_imports_neither_torchs_compiler_nor_torchvision():
     """More than a second of a worker's start each."""
     run_python(
-        "import sys; from tests.unit.training.small_data import *; trainer().run(mask(), 0);"
+        "import sys; from tests.unit.training.small_data import *;"
+        "from tui_influence.training.determinism import deterministic_kernels as repeatable;"
+        "repeatable()(trainer(precision='fp16').run)(mask(), 0);"
         "bad = {'torch._dynamo', 'sympy', 'torchvision'} & set(sys.modules); assert not bad, bad"
     )
 
@@ -50,28 +52,30 @@ def test_a_device_that_is_not_here_is_refused_by_name(device):
 
 
 @pytest.mark.parametrize(
-    ("flags", "precision", "bf16"),
+    ("flags", "precision", "chosen"),
     [
-        ({"avx2"}, "auto", False),
-        ({"avx512_bf16"}, "auto", True),
-        ({"amx_bf16"}, "auto", True),
-        ({"avx512_bf16"}, "fp32", False),
-        (set(), "bf16", True),
+        ({"avx2"}, "auto", "fp32"),
+        ({"avx512_bf16"}, "auto", "bf16"),
+        ({"amx_bf16"}, "auto", "bf16"),
+        ({"avx512_bf16"}, "fp32", "fp32"),
+        (set(), "bf16", "bf16"),
+        ({"avx512_bf16"}, "fp16", "fp16"),
     ],
 )
-def test_bf16_is_chosen_by_what_the_processor_has(monkeypatch, flags, precision, bf16):
+def test_bf16_is_chosen_by_what_the_processor_has(monkeypatch, flags, precision, chosen):
     monkeypatch.setattr(numerics, "cpu_flags", lambda: flags)
-    assert numerics.choose_numerics("cpu", precision, 2).bf16 is bf16
+    assert numerics.choose_numerics("cpu", precision, 2).precision == chosen
     assert str(numerics.choose_numerics("cpu", "fp32", 1)) == "cpu fp32 1 thread"
     assert str(numerics.choose_numerics("cpu", "bf16", 2)) == "cpu bf16 2 threads"
 
 
 @pytest.fixture
 def played_gpu(monkeypatch):
-    """Two GPUs, the second too old for bfloat16; torch need not have any."""
-    monkeypatch.setattr(numerics, "unusable_reason", lambda index: "" if index < 2 else "2 CUDA devices here")
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: ((8, 0), (7, 5))[device.index])
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: ("new", "old")[device.index])
+    """GPUs with units for bfloat16, for float16 alone, and for neither; torch need not have any."""
+    capabilities = ((8, 0), (7, 0), (6, 1))
+    monkeypatch.setattr(numerics, "unusable_reason", lambda index: "" if index < 3 else "3 CUDA devices here")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capabilities[device.index])
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: ("new", "old", "older")[device.index])
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,10 @@ def played_gpu(monkeypatch):
     [
         ("cuda", "auto", "cuda bf16 new"),
         ("cuda:0", "auto", "cuda bf16 new"),
-        ("cuda:1", "auto", "cuda fp32 old"),
+        ("cuda:1", "auto", "cuda fp16 old"),
+        ("cuda:2", "auto", "cuda fp32 older"),
+        ("cuda:1", "fp32", "cuda fp32 old"),
+        ("cuda:2", "fp16", "cuda fp16 older"),
         ("cuda:1", "bf16", "cuda bf16 old"),
         ("cuda:0", "fp32", "cuda fp32 new"),
     ],
@@ -91,8 +98,8 @@ def test_a_gpu_is_named_with_its_number_and_computes_as_fast_as_it_can(played_gp
 
 
 def test_a_gpu_that_cannot_be_used_is_refused_with_the_reason(played_gpu):
-    with pytest.raises(DeviceError, match=r'^device "cuda:2" cannot be used: 2 CUDA devices here$'):
-        numerics.choose_numerics("cuda:2", "auto", 1)
+    with pytest.raises(DeviceError, match=r'^device "cuda:3" cannot be used: 3 CUDA devices here$'):
+        numerics.choose_numerics("cuda:3", "auto", 1)
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -152,9 +159,9 @@ def test_a_processor_is_asked_for_the_first_line_of_its_flags(monkeypatch, tmp_p
     assert numerics.cpu_flags() == set()
 
 
-def test_bf16_computes_the_products_and_nothing_else_is_rounded():
+def test_lower_precision_computes_the_products_and_nothing_else_is_rounded():
     x = torch.randn(4, 4)
-    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)):
         with numerics.choose_numerics("cpu", precision, 1).autocast():
             assert (x @ x).dtype == dtype
 

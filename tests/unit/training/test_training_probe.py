@@ -1,6 +1,6 @@
 """The probe is the solution of its problem, not a stop on the way to it."""
 
-from collections import deque
+from collections import Counter, deque
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 import tui_influence.datasets
+from tests.unit.training.simulated_cuda import simulated_cuda
 from tui_influence.training import linear_probe as module
 from tui_influence.training.linear_probe import margins, solve
 
@@ -176,6 +177,74 @@ def test_the_direction_is_that_of_the_inverse_hessian_made_of_all_pairs():
         inverse = left @ inverse @ left.T + torch.outer(moved, moved) / curvature
     torch.testing.assert_close(module._two_loops(gradient, pairs), -inverse @ gradient)
     torch.testing.assert_close(module._two_loops(gradient, deque()), -gradient)
+
+
+def minimise_number_by_number(value_and_gradient, start):
+    """The solver as it was when it read every number at once: the same arithmetic in another order of waits."""
+    point = start
+    value, gradient = value_and_gradient(point)
+    pairs = deque(maxlen=10)
+    for iteration in range(module.MAX_ITERATIONS):
+        norm = float(gradient.norm())
+        if not norm > module.GRADIENT_TOLERANCE:
+            return point, value, iteration
+        q, weights = -gradient, []
+        for displacement, change, curvature in reversed(pairs):
+            weights.append(float(displacement @ q) / curvature)
+            q = torch.add(q, change, alpha=-weights[-1])
+        if pairs:
+            q = q * (pairs[-1][2] / float(pairs[-1][1] @ pairs[-1][1]))
+        for (displacement, change, curvature), weight in zip(pairs, reversed(weights), strict=True):
+            q = torch.add(q, displacement, alpha=weight - float(change @ q) / curvature)
+        slope = float(q @ gradient)
+        step = 1.0 if pairs else min(1.0, 1.0 / norm)
+        while True:
+            candidate = point + step * q
+            new_value, new_gradient = value_and_gradient(candidate)
+            if float(new_value) <= float(value) + 1e-4 * step * slope:
+                break
+            step /= 2
+            if step < 1e-12:
+                return point, value, iteration
+        displacement, change = candidate - point, new_gradient - gradient
+        curvature = float(displacement @ change)
+        if curvature > 1e-14 * float(change @ change):
+            pairs.append((displacement, change, curvature))
+        point, value, gradient = candidate, new_value, new_gradient
+    return point, value, module.MAX_ITERATIONS
+
+
+def solutions():
+    """Probes of several sizes and penalties."""
+    for (features, labels), l2 in ((digits(100), 1e-3), (digits(600, seed=1), 1e-2), (blobs(60), 1e-5)):
+        yield torch.from_numpy(features).float(), torch.from_numpy(labels), l2
+
+
+def test_on_the_cpu_the_solution_is_the_same_to_the_bit_as_when_every_number_was_read(monkeypatch):
+    """Records of a run are made by several versions."""
+    for features, labels, l2 in solutions():
+        new = solve(features, labels, 10, l2)
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "minimise", minimise_number_by_number)
+            old = solve(features, labels, 10, l2)
+        assert torch.equal(new.weight, old.weight)
+        assert torch.equal(new.bias, old.bias)
+        assert (new.objective, new.loss, new.iterations) == (old.objective, old.loss, old.iterations)
+        assert new.iterations > 5
+
+
+def test_on_a_gpu_the_host_waits_once_an_iteration(monkeypatch):
+    """And the solution is that of the CPU, but for the rounding of sums."""
+    for features, labels, l2 in solutions():
+        expected = solve(features, labels, 10, l2)
+        with simulated_cuda(monkeypatch) as device:
+            probe = solve(features.to("cuda"), labels.to("cuda"), 10, l2)
+            weight = probe.weight.cpu()
+        waits = Counter(device.waits)
+        assert probe.iterations <= waits.pop("tolist") <= 1.1 * probe.iterations + 3  # hardly any step is tried twice
+        assert waits.total() < 8
+        torch.testing.assert_close(weight, expected.weight, rtol=1e-3, atol=1e-3)
+        assert probe.objective == pytest.approx(expected.objective, abs=1e-9)
 
 
 def test_margins_are_log_odds():
