@@ -25,6 +25,7 @@ from tui_influence.config.types import (
     Line,
     Name,
     OptionalFilePath,
+    OptionalWeights,
     PathText,
     Positive,
     PythonName,
@@ -35,7 +36,7 @@ from tui_influence.config.types import (
     parse_minutes,
     value_error,
 )
-from tui_influence.networks import NETWORKS
+from tui_influence.networks import NETWORKS, is_user_code, needs_own_config
 
 OnBadImage = Literal["error", "skip"]
 Transfer = Literal["fixed-feature", "full-network"]
@@ -306,7 +307,8 @@ class ModelSection(Section):
 
     arch: Arch = Field(
         "small-cnn",
-        description=f"{' | '.join(NETWORKS)} | a classifier of torchvision.models | your own module:callable",
+        description=f"{' | '.join(NETWORKS)} | a classifier of torchvision.models | timm:NAME | "
+        "your own module:callable",
     )
     resolution: int | None = Field(
         None,
@@ -316,11 +318,22 @@ class ModelSection(Section):
         examples=[32],
     )
     width: float = Field(1.0, gt=0, le=16, description=f"multiplies the channels of {' and '.join(NETWORKS)}")
+    weights: OptionalWeights = Field(
+        None,
+        description="weights that source training starts from: a file (.safetensors, .pt, .pth), torchvision:NAME or "
+        "timm:TAG; random by default",
+        examples=["start.safetensors"],
+    )
 
     @property
     def is_user_code(self) -> bool:
         """Whether the network is a user's `module:callable`, which is imported and called."""
-        return ":" in self.arch
+        return is_user_code(self.arch)
+
+    @property
+    def needs_own_config(self) -> bool:
+        """Whether the network or its weights are used only if the user's own config names them."""
+        return needs_own_config(self.arch, self.weights)
 
 
 class TrainSection(Section):
