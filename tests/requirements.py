@@ -115,6 +115,7 @@ REQUIREMENTS = {
     "the pinned matplotlib": Requirement(
         lambda: _is_pinned("matplotlib"), "pip install --constraint constraints.txt matplotlib"
     ),
+    "timm": Requirement(lambda: _has_modules("timm"), "pip install --constraint constraints.txt timm"),
     "Linux's /proc": Requirement(lambda: Path("/proc/self/status").exists(), "run the tests on Linux"),
     "a file system with holes": Requirement(_has_holes, "TMPDIR=<a directory on ext4, XFS, btrfs or tmpfs> make test"),
     "term-image": Requirement(lambda: not library_problem(), LIBRARY_REMEDY),

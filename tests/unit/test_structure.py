@@ -179,7 +179,6 @@ SHORT = {
     "cli.commands.score": "one command: what it reads, scores and writes has modules of its own",
     "growth.extension": "where every kind of growth is decided: each has a module",
     "export.example": "the document of one result",
-    "networks": "a table that config may import, which must not load torch",
     "pixel_counts": "below everything that reads pixels; tells nothing else",
     "threads": "shared by the packing of images and by training, which knows no files",
     "tui.theme": "two colour themes",

@@ -50,7 +50,7 @@ def start(request: Request, *, foreground: bool, results_command: str | None = N
         last = run_here(request)
         _say_why_it_ended(root)
         diagnostics.info(f"next: {results_command}")
-        refuse_failed_models(root, last, is_code=request.config.model.is_user_code)
+        refuse_failed_models(root, last, needs_own_config=request.config.model.needs_own_config)
         return
     try:
         with ProgressLine() as line:
@@ -63,7 +63,7 @@ def start(request: Request, *, foreground: bool, results_command: str | None = N
         diagnostics.info(f"{name}: nothing left to train, {heartbeat.done} of {heartbeat.total} models are done")
         _say_why_it_ended(root)
         diagnostics.info(f"next: {results_command}")
-        refuse_failed_models(root, heartbeat, is_code=request.config.model.is_user_code)
+        refuse_failed_models(root, heartbeat, needs_own_config=request.config.model.needs_own_config)
         return
     for warning in heartbeat.warnings if heartbeat else []:
         diagnostics.warn(warning)
@@ -119,16 +119,16 @@ def _wait(request: Request) -> None:
     if run.state not in FINISHED:
         raise RunFailedError(reason or f"the run is {run.state.value}; see `tinfl status {quote_path(request.root)}`")
     if run.heartbeat:
-        refuse_failed_models(request.root, run.heartbeat, is_code=request.config.model.is_user_code)
+        refuse_failed_models(request.root, run.heartbeat, needs_own_config=request.config.model.needs_own_config)
 
 
-def refuse_failed_models(root: Path, last: Heartbeat, *, is_code: bool = False) -> None:
+def refuse_failed_models(root: Path, last: Heartbeat, *, needs_own_config: bool = False) -> None:
     """End the command with an error if models of a finished run failed permanently.
 
     Args:
         root: results directory of the run.
         last: its last heartbeat.
-        is_code: whether its network is the user's code, which `tinfl resume` does not import.
+        needs_own_config: whether its network is one that `tinfl resume` does not use.
 
     Raises:
         RunFailedError: some models failed.
@@ -136,7 +136,7 @@ def refuse_failed_models(root: Path, last: Heartbeat, *, is_code: bool = False) 
     if last.state is State.DONE_WITH_FAILURES:
         raise RunFailedError(
             f"{last.failed:,} of {pluralize(last.total, 'model')} failed; `tinfl status {quote_path(root)}` shows the "
-            f"reasons. To retry: {retry_command(root, is_code=is_code)}"
+            f"reasons. To retry: {retry_command(root, needs_own_config=needs_own_config)}"
         )
 
 

@@ -2,7 +2,8 @@
 
 The identity is a hash of all settings that decide a record. A run may be resumed with another name, other devices or
 more models; with other settings changed, its records would no longer belong to one experiment. Paths of the data do
-not count, but their content does: the fingerprints of the datasets are part of the identity.
+not count, but their content does: the fingerprints of the datasets and of the starting weights are part of the
+identity.
 """
 
 import hashlib
@@ -34,6 +35,7 @@ _ADDED: dict[str, object] = {
     "train.cutout": 0,
     "train.resolutions": None,
     "model.stored_side": None,
+    "model.weights": None,
 }
 """Settings that older versions lack, with the value that they trained by: it does not count, so that older runs stay
 the same."""
@@ -46,7 +48,7 @@ def compute_identity(config: Config, fingerprints: Mapping[str, str]) -> str:
 
     Args:
         config: config of the run.
-        fingerprints: fingerprints of its datasets, by any stable name.
+        fingerprints: fingerprints of its datasets and of its starting weights, by any stable name.
     """
     content = {
         "version": _VERSION,
@@ -130,7 +132,7 @@ def _without_data_paths(model: BaseModel) -> dict[str, Any]:
         for location in (mark for mark in field.metadata if isinstance(mark, DataPath)):
             if location.placeholder is None:
                 del settings[key]
-            elif settings[key] not in location.keywords:
+            elif location.is_path(settings[key]):
                 settings[key] = location.placeholder
     return settings
 
@@ -162,6 +164,7 @@ def with_absolute_paths(config: Config, directory: Path) -> Config:
     return config.model_copy(
         update={
             "source": _absolute(config.source, directory),
+            "model": _absolute(config.model, directory),
             "target": [_absolute(target, directory) for target in config.target],
         }
     )
@@ -172,9 +175,7 @@ def _absolute(section: Any, directory: Path) -> Section:
     paths = [
         key
         for key, field in type(section).model_fields.items()
-        if any(isinstance(mark, DataPath) for mark in field.metadata)
-        and getattr(section, key) is not None
-        and (key != "groups" or getattr(section, key).lower().endswith(".csv"))
+        if any(isinstance(mark, DataPath) and mark.is_path(getattr(section, key)) for mark in field.metadata)
     ]
     base = directory.absolute()
     return section.model_copy(update={key: str(base / expand_home(getattr(section, key))) for key in paths})

@@ -107,13 +107,14 @@ def add_absent_paths(config: Config, document: Document) -> None:
     _add_absent_paths_of(config.source, ["source"], document)
     for index, target in enumerate(config.target):
         _add_absent_paths_of(target, ["target", index], document)
+    _add_absent_paths_of(config.model, ["model"], document)
 
 
 def _add_absent_paths_of(section: Section, table: Sequence[str | int], document: Document) -> None:
     for key, field in type(section).model_fields.items():
         for location in (mark for mark in field.metadata if isinstance(mark, DataPath)):
             value = getattr(section, key)
-            if value is None or value in location.keywords:
+            if not location.is_path(value):
                 continue
             reason = _absence_reason(expand_home(value), location)
             if reason is not None:

@@ -27,6 +27,7 @@ from tui_influence.config.types import (
     LabelSmoothing,
     Name,
     OptionalFilePath,
+    OptionalWeights,
     PathText,
     Positive,
     PositiveNumber,
@@ -39,7 +40,7 @@ from tui_influence.config.types import (
     WarmUp,
     WeightDecay,
 )
-from tui_influence.networks import NETWORKS
+from tui_influence.networks import NETWORKS, is_user_code, needs_own_config
 
 OnBadImage = Literal["error", "skip"]
 Transfer = Literal["fixed-feature", "full-network"]
@@ -354,7 +355,8 @@ class ModelSection(Section):
 
     arch: Arch = Field(
         "small-cnn",
-        description=f"{' | '.join(NETWORKS)} | a classifier of torchvision.models | your own module:callable",
+        description=f"{' | '.join(NETWORKS)} | a classifier of torchvision.models | timm:NAME | "
+        "your own module:callable",
     )
     resolution: Side | None = Field(
         None,
@@ -367,11 +369,22 @@ class ModelSection(Section):
         examples=[176],
     )
     width: float = Field(1.0, gt=0, le=16, description=f"multiplies the channels of {', '.join(NETWORKS)}")
+    weights: OptionalWeights = Field(
+        None,
+        description="weights that source training starts from: a file (.safetensors, .pt, .pth), torchvision:NAME or "
+        "timm:TAG; random by default",
+        examples=["start.safetensors"],
+    )
 
     @property
     def is_user_code(self) -> bool:
         """Whether the network is a user's `module:callable`, which is imported and called."""
-        return ":" in self.arch
+        return is_user_code(self.arch)
+
+    @property
+    def needs_own_config(self) -> bool:
+        """Whether the network or its weights are used only if the user's own config names them."""
+        return needs_own_config(self.arch, self.weights)
 
     @property
     def packed_side(self) -> int | None:

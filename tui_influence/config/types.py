@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from tui_influence.networks import NETWORKS
+from tui_influence.networks import NETWORKS, SAFETENSORS_SUFFIX, TIMM, TORCH_SUFFIXES, TORCHVISION, is_weights_name
 from tui_influence.text import printable
 
 PREDICATE = "predicate"
@@ -25,6 +25,7 @@ MAX_ARGUMENT_LEVELS = 8
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,3})?")
 _ARCH = re.compile(r"[A-Za-z_]\w*|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
+_WEIGHTS_NAME = re.compile(r"[a-z]+:\w{1,100}", re.ASCII)
 _PYTHON_NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _TIME_LIMIT = re.compile(r"\d{1,6}(:\d{1,2}){0,2}|\d{1,3}-\d{1,2}(:\d{1,2}){0,2}")
 _SBATCH_OPTION = re.compile(r"--?[A-Za-z][^\n]*")
@@ -54,13 +55,19 @@ class DataPath:
 
     Attributes:
         keywords: values that are no paths, and count as they are.
+        prefixes: what begins further values that are no paths, and count as they are.
         placeholder: value that counts in place of any path; None if the field does not count at all.
         is_directory: whether it is the path of a directory, not of a file.
     """
 
     keywords: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
     placeholder: str | None = None
     is_directory: bool = False
+
+    def is_path(self, value: str | None) -> bool:
+        """Whether a value of the field is a path."""
+        return value is not None and value not in self.keywords and not value.startswith(self.prefixes)
 
 
 class Section(BaseModel):
@@ -125,8 +132,22 @@ def _arch(value: str) -> str:
             raise value_error(f'must be spelt "{name}"')
     if not _ARCH.fullmatch(value):
         names = ", ".join(f'"{name}"' for name in NETWORKS)
-        raise value_error(f'must be {names}, the name of a torchvision.models classifier, or "module:callable"')
+        raise value_error(
+            f'must be {names}, the name of a torchvision.models classifier, "{TIMM}NAME", or "module:callable"'
+        )
     return value
+
+
+def _weights(value: str) -> str:
+    if is_weights_name(value):
+        if not _WEIGHTS_NAME.fullmatch(value):
+            raise value_error(f'must be a name such as "{TORCHVISION}IMAGENET1K_V1" or "{TIMM}a1_in1k"')
+        return value
+    *endings, last = (SAFETENSORS_SUFFIX, *TORCH_SUFFIXES)
+    if not value.lower().endswith((*endings, last)):
+        paths = f"a path that ends in {', '.join(endings)} or {last}"
+        raise value_error(f'must be {paths}, "{TORCHVISION}NAME" or "{TIMM}TAG"')
+    return _path(value)
 
 
 def _time_limit(value: str) -> str:
@@ -223,6 +244,9 @@ DirectoryPath = Annotated[PathText, DataPath(is_directory=True)]
 FilePath = Annotated[PathText, DataPath()]
 OptionalFilePath = Annotated[PathText | None, DataPath()]
 GroupsText = Annotated[str, AfterValidator(_groups), DataPath(keywords=_GROUP_UNITS, placeholder="csv")]
+OptionalWeights = Annotated[
+    Annotated[str, AfterValidator(_weights)] | None, DataPath(prefixes=(TORCHVISION, TIMM), placeholder="file")
+]
 Device = Annotated[str, AfterValidator(_device)]
 Arch = Annotated[str, AfterValidator(_arch)]
 PythonName = Annotated[str, AfterValidator(_python_name)]

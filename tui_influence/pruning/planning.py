@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from tui_influence.influence.estimators import default_estimator, estimate, find
 from tui_influence.influence.outputs import Floats, parse_output_kind
 from tui_influence.influence.prior import OutputPrior
 from tui_influence.influence.types import Estimate, OutputKind
+from tui_influence.networks import is_pickle
 from tui_influence.pruning.arms import DEFAULT_SEEDS, check_drop_counts, default_drop_counts, dropped_groups, with_arms
 from tui_influence.pruning.forecast import predict_gain
 from tui_influence.pruning.options import PruningRequest, describe_weights
@@ -29,7 +31,7 @@ from tui_influence.pruning.stages import prior_usage
 from tui_influence.pruning.target_mix import TargetMix, TargetOutputs, refuse_half_without_examples
 from tui_influence.roles import BASELINES
 from tui_influence.runs.cost import Cost, estimate_cost
-from tui_influence.runs.datasets import Datasets, ProgressCallback, open_datasets
+from tui_influence.runs.datasets import Datasets, ProgressCallback, open_datasets, weights_digest
 from tui_influence.runs.devices import with_devices, worker_devices
 from tui_influence.runs.heartbeat import ACTIVE, observe
 from tui_influence.runs.launch import start
@@ -39,7 +41,7 @@ from tui_influence.runs.supervisor import Observer, Request
 from tui_influence.store.paths import Paths
 from tui_influence.store.pruning_plan import ArmRanking, Gain, GainForecast, Pruning, Stages, read_arms
 from tui_influence.store.run_info import RunInfo, read_run_info, refuse_if_imported
-from tui_influence.text import pluralize, printable
+from tui_influence.text import pluralize, printable, quote_path
 
 DEFAULT_CI_HALF_WIDTH = 0.01
 """Half width that the interval of an accuracy's gain may have by default, as a fraction."""
@@ -147,8 +149,14 @@ def preview_plan(
         dropped_groups(class_list, groups)  # before a ranking takes its time
     stages = _stages(request, info, before)
     config = with_devices(pruning_config(info, pruning_paths, request), request.devices)
-    if "model.arch" in request.settings and not config.model.is_user_code:  # code is run once training begins
-        check_network(config.model)
+    if is_pickle(config.model.weights) and "model.weights" not in request.settings:
+        weights = printable(str(config.model.weights))
+        raise ConfigError(
+            f"the weights of this sweep are a pickle ({weights}), which a results directory may name but not have "
+            f"read: allow it with --weights {quote_path(Path(weights))}"
+        )
+    if not config.model.is_user_code:  # code is run once training begins
+        _check_other_network(config, info, request)
     if before is None:
         if not drop_counts and not request.lists:
             drop_counts = default_drop_counts(len(groups))
@@ -166,6 +174,21 @@ def preview_plan(
             f"allow it with --arch {arch}"
         )
     return pruning, config
+
+
+def _check_other_network(config: Config, info: RunInfo, request: PruningRequest) -> None:
+    """Check a network that is not the sweep's, or that its weights also fit images of another size.
+
+    Raises:
+        ConfigError: there is no such network, or the weights do not fit it.
+    """
+    settings = request.settings.keys()
+    if config.model.weights is None:
+        if "model.arch" in settings:
+            check_network(config.model)
+    elif settings & {"model.arch", "model.weights", "model.resolution"}:
+        side, channels = _shape(config, info)
+        check_network(config.model, (len(info.source.classes), channels, config.model.resolution or side))
 
 
 def pruning_config(info: RunInfo, pruning_paths: Paths, request: PruningRequest) -> Config:
@@ -282,6 +305,9 @@ def open_sweep_data(config: Config, info: RunInfo, progress: ProgressCallback | 
             changed.append(f"target {printable(section.name)}")
     if not changed and list(data.groups.names) != info.source.groups:
         changed.append("the grouping of the source")
+    starts_alike = config.model.weights == config_from_json(info.config).model.weights
+    if starts_alike and config.model.weights is not None and weights_digest(config.model) != info.weights:
+        changed.append("the weights that it starts from")
     if changed:
         raise ConfigError(f"the data changed since the sweep ({', '.join(changed)}); its ranking no longer applies")
     shape = _shape(config, info)

@@ -10,6 +10,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from tui_influence.networks import needs_own_config
 from tui_influence.render.reliability_forecast import decision_sentence, growth_lines
 from tui_influence.roles import Role
 from tui_influence.runs.cluster.slurm_client import SlurmTask
@@ -75,15 +76,15 @@ _LEVELS = {
 }
 
 
-def retry_command(root: Path, *, is_code: bool) -> str:
+def retry_command(root: Path, *, needs_own_config: bool) -> str:
     """Return the command that tries the models of a run again that were given up.
 
     Args:
         root: its results directory.
-        is_code: its network is the user's code, which `tinfl resume` does not import.
+        needs_own_config: its network is one that `tinfl resume` does not use.
     """
     resume = f"tinfl resume {printable(quote_path(root))} --retry-failed"
-    return "the same `tinfl sweep` with --retry-failed" if is_code else resume
+    return "the same `tinfl sweep` with --retry-failed" if needs_own_config else resume
 
 
 def state_word(state: State, *, silent: bool = False) -> str:
@@ -365,8 +366,11 @@ def status_lines(overview: Overview, root: Path) -> list[str]:
         lines.append(f"            and {more} more")
     if state is State.DONE_WITH_FAILURES:
         model = info.config.get("model") if info else None
-        is_code = isinstance(model, dict) and ":" in str(model.get("arch"))
-        lines.append(f"            to try again: {retry_command(root, is_code=is_code)}")
+        weights = model.get("weights") if isinstance(model, dict) else None
+        is_own = isinstance(model, dict) and needs_own_config(
+            str(model.get("arch")), weights if isinstance(weights, str) else None
+        )
+        lines.append(f"            to try again: {retry_command(root, needs_own_config=is_own)}")
     return [*lines, *(f"  warning   {printable(text)}" for text in (heartbeat.warnings if heartbeat else []))]
 
 

@@ -161,7 +161,7 @@ def _receive(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
         raise RunFailedError(f"a timed training ended early: {lines[-1] if lines else 'no message'}") from error
     if "reason" in timing:
         failure = RunFailedError(timing["reason"])
-        failure.exit_code = ExitCode(timing["exit_code"])
+        failure.exit_code, failure.details = ExitCode(timing["exit_code"]), tuple(timing["details"])
         raise failure
     return timing
 
@@ -268,7 +268,7 @@ def main() -> int:
         shape = arguments.resolution, arguments.channels
         timing = _time_model(config_from_json(json.load(sys.stdin)), arguments.device, arguments.threads, shape)
     except TinflError as error:
-        timing = {"reason": str(error), "exit_code": int(error.exit_code)}
+        timing = {"reason": str(error), "details": error.details, "exit_code": int(error.exit_code)}
     print(json.dumps(timing))
     return 0
 

@@ -8,7 +8,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from tui_influence.config.identity import compute_identity
-from tui_influence.config.schema import Config
+from tui_influence.config.schema import Config, ModelSection
 from tui_influence.datasets import (
     Groups,
     ImageSet,
@@ -20,6 +20,8 @@ from tui_influence.datasets import (
     reopen,
 )
 from tui_influence.errors import ConfigError
+from tui_influence.networks import is_weights_name
+from tui_influence.regular_files import expand_home, open_regular
 from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
 
@@ -46,7 +48,11 @@ class Datasets:
     channels: int
 
     def fingerprints(self, config: Config) -> dict[str, str]:
-        """Return the fingerprint of each packed part, of the grouping, and of the user's network code, by name."""
+        """Return the fingerprints, by name, of each packed part, the grouping, and what the network is made of.
+
+        Raises:
+            ConfigError: there is no such code, or no such weights.
+        """
         grouping = hashlib.blake2b(self.groups.group_of_image.tobytes(), digest_size=16)
         # file names need not be valid text
         grouping.update("\0".join(self.groups.names).encode(errors="surrogatepass"))
@@ -56,6 +62,8 @@ class Datasets:
             fingerprints[f"{target.name}/test"] = images.test.fingerprint
         if config.model.is_user_code:
             fingerprints["network"] = _source_hash(config.model.arch)
+        if config.model.weights is not None:
+            fingerprints["weights"] = weights_digest(config.model)
         return fingerprints
 
 
@@ -80,8 +88,7 @@ def open_datasets(
         DatasetError: a dataset is not as the config describes it.
     """
     if shape is None:
-        shapes = [native_shape(section, trusted=trusted) for section in (config.source, *config.target)]
-        shape = config.model.packed_side or shapes[0].side, max(shape.channels for shape in shapes)
+        shape = image_shape(config, trusted=trusted)
     resolution, channels = shape
 
     def stage_progress(what: str) -> Callable[[int, int], None] | None:
@@ -110,6 +117,15 @@ def open_datasets(
     return Datasets(source, assign_groups(config.source, source), targets, resolution, channels)
 
 
+def image_shape(config: Config, *, trusted: bool = False) -> tuple[int, int]:
+    """Return the side in pixels and the channels that images are packed with, from the first image of each dataset.
+
+    Arguments and errors are those of `open_datasets`.
+    """
+    shapes = [native_shape(section, trusted=trusted) for section in (config.source, *config.target)]
+    return config.model.packed_side or shapes[0].side, max(shape.channels for shape in shapes)
+
+
 def reopen_datasets(config: Config, info: RunInfo, *, trusted: bool = False) -> Datasets:
     """Map the datasets of a prepared run from the cache, without reading the files that they were packed from.
 
@@ -130,7 +146,8 @@ def reopen_datasets(config: Config, info: RunInfo, *, trusted: bool = False) -> 
     else:
         data = Datasets(source, assign_groups(config.source, source), targets, info.resolution, info.channels)
     if compute_identity(config, data.fingerprints(config)) != info.identity:
-        raise ConfigError("the datasets changed since the run was prepared")
+        also = "" if config.model.weights is None else ", or the weights that it starts from,"
+        raise ConfigError(f"the datasets{also} changed since the run was prepared")
     return data
 
 
@@ -148,3 +165,23 @@ def _source_hash(arch: str) -> str:
     if spec is None or spec.origin is None:
         raise ConfigError(f"model.arch: no module {printable(arch.partition(':')[0])} here or on the Python path")
     return hashlib.blake2b(Path(spec.origin).read_bytes(), digest_size=16).hexdigest()
+
+
+def weights_digest(model: ModelSection) -> str:
+    """Return the SHA-256 of the file of weights that source training starts from.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    assert model.weights is not None
+    if is_weights_name(model.weights):
+        from tui_influence.training.library_weights import locate_weights  # here, because it loads torch
+
+        path = locate_weights(model).path
+    else:
+        path = expand_home(model.weights)
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(f"model.weights cannot be read: {error.strerror or error}: {printable(str(path))}") from error

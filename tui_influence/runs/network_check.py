@@ -1,9 +1,11 @@
-"""The check that a config's network exists and takes the images, before anything is packed, written or submitted.
+"""The check that a config's network exists and takes the images, and that its starting weights fit it.
+
+It comes before anything is packed, written or submitted.
 
     python -P -m tui_influence.runs.network_check
 
 It runs in a process of its own, which loads torch and the user's code; the command that asks does neither. The networks
-of `NETWORKS` need no check.
+of `NETWORKS` need no check unless they start from weights.
 """
 
 import json
@@ -27,9 +29,9 @@ def check_network(model: ModelSection, shape: tuple[int, int, int] | None = None
             there, and is not built.
 
     Raises:
-        ConfigError: there is no such network, or it does not take such images.
+        ConfigError: there is no such network, it does not take such images, or the weights do not fit it.
     """
-    if model.arch in NETWORKS:
+    if model.arch in NETWORKS and (model.weights is None or shape is None):
         return
     request = json.dumps({"model": model.model_dump(mode="json"), "shape": shape})
     answer = subprocess.run(
@@ -40,30 +42,39 @@ def check_network(model: ModelSection, shape: tuple[int, int, int] | None = None
         check=False,
     )
     try:
-        reason = json.loads(answer.stdout.splitlines()[-1])["reason"]
+        result = json.loads(answer.stdout.splitlines()[-1])
+        reason, details = str(result["reason"]), tuple(map(str, result["details"]))
     except (ValueError, IndexError, KeyError, TypeError):
         lines = answer.stderr.decode(errors="replace").strip().splitlines()
         reason = f'arch "{model.arch}" cannot be loaded: {lines[-1] if lines else "its process ended"}'
+        details = ()
     if reason:
-        raise ConfigError(str(reason))
+        refusal = ConfigError(reason)
+        refusal.details = details
+        raise refusal
 
 
 def main() -> int:
     """Check the network that stdin describes; print the reason why it cannot be used, or an empty one."""
-    from tui_influence.training.networks import build_network, find_network  # here, because it loads torch
+    # here, because they load torch
+    from tui_influence.training.networks import build_network, find_network
+    from tui_influence.training.weights import read_weights
 
     request = json.loads(sys.stdin.buffer.read())
     model = ModelSection.model_validate(request["model"])
     sys.path.append(str(Path.cwd()))
-    reason = ""
+    reason, details = "", tuple[str, ...]()
     try:
         if request["shape"] is None:
             find_network(model.arch)
         else:
-            build_network(model, *request["shape"])
+            weights = read_weights(model, request["shape"][2])
+            network = build_network(model, *request["shape"])
+            if weights:
+                weights.load_into(network)
     except ConfigError as error:
-        reason = str(error)
-    print(json.dumps({"reason": reason}))
+        reason, details = str(error), error.details
+    print(json.dumps({"reason": reason, "details": details}))
     return 0
 
 

@@ -88,10 +88,11 @@ def prepare(
     config = config.model_copy(update={"design": config.design.model_copy(update={"clusters": clusters})})
     check_design(config.design, len(groups), config.run.seed, clusters)
     models = planned_models(config.design, previous.models if previous else 0)
-    identity = compute_identity(config, data.fingerprints(config))
+    fingerprints = data.fingerprints(config)
+    identity, weights = compute_identity(config, fingerprints), fingerprints.get("weights", "")
     if previous and previous.identity != identity:
         raise ConfigError(
-            f"{paths.root}: the training data changed since this run was started: {_changes(previous, data)}"
+            f"{paths.root}: the training data changed since this run was started: {_changes(previous, data, weights)}"
         )
     check_identity(paths, identity)
     if pruning:
@@ -105,7 +106,7 @@ def prepare(
         info = previous
     else:
         progress("writing thumbnails", 0, 0)
-        info = _describe(config, data, paths, identity, trusted=trusted)
+        info = replace(_describe(config, data, paths, identity, trusted=trusted), weights=weights)
     write_plan(paths, rows)
     info = replace(
         info,
@@ -349,11 +350,13 @@ def thumbnail_side(count: int, channels: int) -> int:
     return int(min(64, max(16, (_THUMBNAIL_BYTES / max(1, count * channels)) ** 0.5)))
 
 
-def _changes(previous: RunInfo, data: Datasets) -> str:
+def _changes(previous: RunInfo, data: Datasets, weights: str) -> str:
     changes = ["the source"] if previous.source.fingerprint != data.source.fingerprint else []
     for old, new in zip(previous.targets, data.targets, strict=True):
         if old.fingerprints != [new.train.fingerprint, new.test.fingerprint]:
             changes.append(f"target {old.name}")
+    if previous.weights != weights:
+        changes.append("the weights that it starts from")
     return ", ".join(changes) or "the grouping, or the code of the network"
 
 

@@ -91,7 +91,7 @@ def request_to_resume(root: Path, devices: list[str] | str | None = None, *, ret
 
     Raises:
         ConfigError: the run was imported.
-        ResultsError: it cannot be read, or its network is code, which is not executed because a directory names it.
+        ResultsError: it cannot be read, or its network is used only if the user's own config names it.
         AlreadyRunningError: it is active.
     """
     paths = Paths(root)
@@ -103,10 +103,14 @@ def request_to_resume(root: Path, devices: list[str] | str | None = None, *, ret
     info = read_run_info(root)
     refuse_if_imported(root, info)
     config = with_devices(config_from_json(info.config), devices)
-    if config.model.is_user_code:
+    if config.model.needs_own_config:
+        part = (
+            f"the network of this run is code ({printable(config.model.arch)}), which is not executed"
+            if config.model.is_user_code
+            else f"the weights of this run are a pickle ({printable(str(config.model.weights))}), which is not read"
+        )
         raise ResultsError(
-            f"the network of this run is code ({printable(config.model.arch)}), which is not executed because a "
-            "results directory names it: start it again from your own config with `tinfl sweep`"
+            f"{part} because a results directory names it: start it again from your own config with `tinfl sweep`"
         )
     if observe(paths)[0] in ACTIVE:
         raise already_running(paths)

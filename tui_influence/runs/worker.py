@@ -194,9 +194,14 @@ def _start(root: Path, device: str, threads: int, *, allow_code: bool) -> tuple[
     torch.set_num_threads(threads)
     info = read_run_info(root)
     config = config_from_json(info.config)
+    if config.model.needs_own_config and not allow_code:
+        part = (
+            f"the network {printable(config.model.arch)} is code"
+            if config.model.is_user_code
+            else f"the weights {printable(str(config.model.weights))} are a pickle"
+        )
+        raise ConfigError(f"{part}: start the run from its own config")
     if config.model.is_user_code:
-        if not allow_code:
-            raise ConfigError(f"the network {printable(config.model.arch)} is code: start the run from its own config")
         sys.path.append(str(Path.cwd()))
     return info, trainer_for(config, reopen_datasets(config, info), device, threads)
 
@@ -221,7 +226,7 @@ def main() -> int:
         info, trainer = _start(arguments.root, arguments.device, arguments.threads, allow_code=arguments.allow_code)
         rows = _rows(paths)
     except TinflError as error:
-        reports.send(Fatal(str(error), int(error.exit_code)))
+        reports.send(Fatal("; ".join([str(error), *error.details]), int(error.exit_code)))
         return int(error.exit_code)
     except Exception as error:  # noqa: BLE001  (a driver may fail in any way: the supervisor needs the reason)
         traceback.print_exc()

@@ -90,6 +90,7 @@ class RunInfo:
         arms: rows of the `arm` role; a run with any is a pruning, and has no other rows.
         prior: rows of the `prior` role.
         margin_type: type of all stored margins, one of `MARGIN_TYPES`.
+        weights: SHA-256 of the file of weights that source training starts from; empty if they are random.
         schema: version of this layout.
     """
 
@@ -108,6 +109,7 @@ class RunInfo:
     arms: int = 0
     prior: int = 0
     margin_type: str = MARGIN_TYPES[0]
+    weights: str = ""
     schema: int = field(default=SCHEMA)
 
     @property
@@ -276,6 +278,7 @@ def _parse(values: dict[str, Any]) -> RunInfo:
         arms=count(values.get("arms", 0)),  # older versions had no prunings
         prior=count(values.get("prior", 0)),  # nor prior networks
         margin_type=text(values.get("margin_type", MARGIN_TYPES[0])),  # nor any other
+        weights=text(values.get("weights", "")),  # nor weights to start from
     )
     if info.margin_type not in MARGIN_TYPES:
         raise ValueError(f"margins of an unknown type: {printable(info.margin_type, 40)}")

@@ -39,10 +39,23 @@ Batch: TypeAlias = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Mean and standard deviation of the source's pixels, (C,) each, in units of 255, on the device."""
+    """Mean and standard deviation by which pixels are normalised, (C,) each, from 0 to 255, on the device."""
 
     mean: Tensor
     deviation: Tensor
+
+
+@dataclass(frozen=True)
+class ColourStatistics:
+    """Mean and standard deviation of red, green and blue, from 0 to 1, as pretrained weights expect them."""
+
+    mean: tuple[float, float, float]
+    deviation: tuple[float, float, float]
+
+    def of_channels(self, channels: int) -> tuple[Tensor, Tensor]:
+        """Return both from 0 to 255, (C,) each; of grey images their average over the colours."""
+        mean, deviation = (VALUES - 1) * torch.tensor((self.mean, self.deviation), dtype=torch.float64)
+        return (mean, deviation) if channels == 3 else (mean.mean().expand(channels), deviation.mean().expand(channels))
 
 
 class DeviceImages(ABC):
@@ -51,7 +64,7 @@ class DeviceImages(ABC):
     Attributes:
         images: (N, H, H, C') uint8.
         labels: (N,) int64, on the device.
-        normalisation: of the source.
+        normalisation: of the source, or that of the starting weights.
         size: side in pixels of the images in a batch, unless views of another side are asked for.
     """
 
@@ -178,6 +191,7 @@ def source_images(
     counts: NDArray[np.int64] | None = None,
     *,
     streamed: bool = False,
+    colours: ColourStatistics | None = None,
 ) -> DeviceImages:
     """Return the source's images for a device; they set size, channels and normalisation for all others.
 
@@ -188,12 +202,16 @@ def source_images(
         resolution: side in pixels of the images in a batch, at most that of these; theirs if None.
         counts: (C, 256) pixels of each channel that have each value; counted from the images if None.
         streamed: read them as they are needed instead of holding them.
+        colours: that images are normalised by; those of the source's own pixels if None.
     """
     _check_side(images, images.shape[1])
     size = resolution or images.shape[1]
     if size > images.shape[1]:
         raise ValueError(f"images of {images.shape[1]} pixels, packed too small for {size}")
-    mean, deviation = _statistics(pixel_counts(images) if counts is None else counts)
+    if colours is None:
+        mean, deviation = _statistics(pixel_counts(images) if counts is None else counts)
+    else:
+        mean, deviation = colours.of_channels(images.shape[3])
     normalisation = Normalisation(mean.float().to(device), deviation.float().to(device))
     return _images_for(images, torch.from_numpy(labels).to(device), normalisation, size, streamed=streamed)
 

@@ -1,4 +1,4 @@
-"""Networks: those of `NETWORKS`, torchvision's classifiers by name, the user's `module:callable`.
+"""Networks: those of `NETWORKS`, torchvision's and timm's classifiers by name, the user's `module:callable`.
 
 Every network ends in an `nn.Linear` whose output is the network's output. `split_head` takes it off: what is left
 maps images to features, and features are what is transferred.
@@ -8,6 +8,7 @@ import difflib
 import importlib
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from torch.nn.parameter import is_lazy
 
 from tui_influence.config.schema import ModelSection
 from tui_influence.errors import ConfigError
-from tui_influence.networks import NETWORKS
+from tui_influence.networks import NETWORKS, TIMM, is_user_code
 
 
 class Block(nn.Module):
@@ -103,7 +104,7 @@ def build_network(
     Args:
         model: `arch` and `width`.
         classes: outputs of the head.
-        channels: of the images, 1 or 3 for torchvision's networks.
+        channels: of the images, 1 or 3 for the networks of torchvision and timm.
         resolution: side of the images in pixels.
         trial: run two images through a network that is not in `NETWORKS`, to check its shapes; once is enough.
 
@@ -115,10 +116,10 @@ def build_network(
         network = find_network(arch)(classes, channels, model.width)
         assert isinstance(network, nn.Module)
         return network
-    if ":" in arch:
+    if is_user_code(arch):
         network = _build_users_network(arch, classes, channels, resolution)
     else:
-        network = _build_torchvision_network(arch, classes, channels, resolution)
+        network = _build_library_network(arch, classes, channels, resolution)
     if trial or _is_lazy(network):
         _try_network(network, arch, classes, channels, resolution)
     return network
@@ -130,15 +131,24 @@ def split_head(network: nn.Module) -> tuple[nn.Module, nn.Linear]:
     Raises:
         ConfigError: there is no `nn.Linear`.
     """
-    linear = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]
-    if not linear:
-        raise ConfigError("the network has no nn.Linear: its features are the input of the last one")
-    name, head = linear[-1]
+    name, head = find_head(network)
     if not name:
         return nn.Flatten(), head
     parent, _, attribute = name.rpartition(".")
     setattr(network.get_submodule(parent), attribute, nn.Identity())
     return network, head
+
+
+def find_head(network: nn.Module) -> tuple[str, nn.Linear]:
+    """Return the name in a network of its last `nn.Linear`, "" if it is all of it, and that layer.
+
+    Raises:
+        ConfigError: there is no `nn.Linear`.
+    """
+    linear = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise ConfigError("the network has no nn.Linear: its features are the input of the last one")
+    return linear[-1]
 
 
 def find_network(arch: str) -> Callable[..., object]:
@@ -149,24 +159,61 @@ def find_network(arch: str) -> Callable[..., object]:
     """
     if arch in NETWORKS:
         return _imported(NETWORKS[arch].location)
-    if ":" in arch:
+    if is_user_code(arch):
         try:
             return _imported(arch)
         except Exception as error:  # the user's module may raise anything
             raise ConfigError(
                 f'arch "{arch}" cannot be imported: {type(error).__name__}: {_first_line(error)}'
             ) from error
+    if arch.startswith(TIMM):
+        return _find_timm_network(arch)
     import torchvision  # seconds to import, and most runs do without
 
     names = torchvision.models.list_models(module=torchvision.models)
     if arch not in names:
-        suggestions = difflib.get_close_matches(arch, [*NETWORKS, *names], n=3, cutoff=0.5)
-        hint = f"; did you mean {', '.join(suggestions)}?" if suggestions else ""
-        raise ConfigError(f'there is no network "{arch}"{hint}')
+        raise _unknown_network(arch, [*NETWORKS, *names])
     return partial(torchvision.models.get_model, arch, weights=None)
 
 
-def _build_torchvision_network(arch: str, classes: int, channels: int, resolution: int) -> nn.Module:
+def import_timm(name: str) -> Any:
+    """Return the module `timm`.
+
+    Args:
+        name: what needs it, for the message.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        return importlib.import_module("timm")
+    except ImportError as error:
+        raise ConfigError(f"\"{name}\" needs timm ({_first_line(error)}): pip install 'tui-influence[timm]'") from error
+
+
+def timm_size_options(timm: Any, name: str, resolution: int) -> dict[str, object]:
+    """Return the arguments by which one of timm's networks is made for a size of images; some take any size."""
+    entry = timm.models.get_pretrained_cfg(name)
+    return {"img_size": resolution} if entry is not None and entry.fixed_input_size else {}
+
+
+def _find_timm_network(arch: str) -> Callable[..., object]:
+    timm, (name, _, tag) = import_timm(arch), arch.removeprefix(TIMM).partition(".")
+    if not timm.is_model(name):
+        raise _unknown_network(arch, [TIMM + known for known in timm.list_models()])
+    if tag:
+        raise ConfigError(f'write arch = "{TIMM}{name}" and weights = "{TIMM}{tag}" instead of arch = "{arch}"')
+    return partial(timm.create_model, name, pretrained=False)
+
+
+def _unknown_network(arch: str, names: list[str]) -> ConfigError:
+    suggestions = difflib.get_close_matches(arch, names, n=3, cutoff=0.5)
+    hint = f"; did you mean {', '.join(suggestions)}?" if suggestions else ""
+    return ConfigError(f'there is no network "{arch}"{hint}')
+
+
+def _build_library_network(arch: str, classes: int, channels: int, resolution: int) -> nn.Module:
+    """Build a network of torchvision or timm, all of which are for three channels."""
     build = find_network(arch)
     if channels not in (1, 3):
         raise ConfigError(f"{arch} takes images of 1 or 3 channels; the source has {channels}")
@@ -175,9 +222,11 @@ def _build_torchvision_network(arch: str, classes: int, channels: int, resolutio
         options = {"aux_logits": False, "init_weights": True}
     elif arch.startswith("vit_"):
         options = {"image_size": resolution}
+    elif arch.startswith(TIMM):
+        options = timm_size_options(import_timm(arch), arch.removeprefix(TIMM), resolution)
     try:
         network = build(num_classes=classes, **options)
-    except (RuntimeError, ValueError, AssertionError) as error:
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise ConfigError(f"{arch} cannot be built for {resolution} px images: {_first_line(error)}") from error
     assert isinstance(network, nn.Module)
     return GreyAsColour(network) if channels == 1 else network

@@ -32,6 +32,7 @@ from tui_influence.training.transfer import (
     to_outcome,
 )
 from tui_influence.training.types import Labels, Outcome, OutOfMemory, SourceData, TargetData, TrainingFailed
+from tui_influence.training.weights import read_weights
 
 __all__ = ["OutOfMemory", "Outcome", "SourceData", "TargetData", "Trainer", "TrainingFailed"]
 
@@ -42,6 +43,8 @@ _EVALUATION_BATCH = {"cpu": 256, "cuda": 2048}
 class Trainer:
     """Trains models of a sweep one by one; the network stays on the device, and weights are drawn anew for each.
 
+    Where the config names weights to start from, only a head for other classes is drawn.
+
     `image_memory` says whether images are held on the device or read during training, or does so for each image set:
     the source, and training and test images of each target.
 
@@ -50,7 +53,7 @@ class Trainer:
         streamed_bytes: of the image sets that are read while the device computes.
 
     Raises:
-        ConfigError: the network does not exist or does not fit the images.
+        ConfigError: the network does not exist or does not fit the images, or the weights do not fit the network.
         DeviceError: the device cannot be used.
         OutOfMemory: the images do not fit on the device.
     """
@@ -70,6 +73,7 @@ class Trainer:
         self._network = model, source.classes
         self._targets = list(targets)
         torch_device = self._numerics.device
+        self._weights = read_weights(model, model.resolution or source.images.shape[1])
         self._load_images(source, model.resolution, image_memory)
         with catching_out_of_memory("loading the network"):
             body, head = self._fresh(0, trial=True)
@@ -112,10 +116,13 @@ class Trainer:
             parts += [(target.train_images, target.train_labels), (target.test_images, target.test_labels)]
         sizes = [images.nbytes for images, _ in parts]
         device = self._numerics.device
+        colours = self._weights.colours if self._weights else None
 
         def load(streamed: list[bool]) -> None:
             with catching_out_of_memory("loading the images"):
-                self._source = source_images(*parts[0], device, resolution, source.counts, streamed=streamed[0])
+                self._source = source_images(
+                    *parts[0], device, resolution, source.counts, streamed=streamed[0], colours=colours
+                )
                 of_targets = [
                     self._source.matching(*part, streamed=is_streamed)
                     for part, is_streamed in zip(parts[1:], streamed[1:], strict=True)
@@ -271,10 +278,13 @@ class Trainer:
         return outcomes
 
     def _fresh(self, seed: int, *, trial: bool = False) -> tuple[nn.Module, nn.Linear]:
-        """Return new weights on the CPU, drawn from the seed alone: the mask plays no part."""
+        """Return new weights on the CPU, the given ones or drawn from the seed alone: the mask plays no part."""
         model, classes = self._network
         with arithmetic.seeded_globals(torch.device("cpu"), arithmetic.derive_seed(seed, _INIT)):
-            return split_head(build_network(model, classes, self._source.channels, self._source.size, trial=trial))
+            network = build_network(model, classes, self._source.channels, self._source.size, trial=trial)
+        if self._weights:
+            self._weights.load_into(network)
+        return split_head(network)
 
 
 def _assign(modules: Sequence[nn.Module], fresh: Sequence[nn.Module]) -> None:

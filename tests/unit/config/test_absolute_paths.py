@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tui_influence.config.identity import with_absolute_paths
 from tui_influence.config.loader import parse_config
 
@@ -41,3 +43,11 @@ def test_a_home_directory_is_not_below_the_current_one():
 def test_a_grouping_that_is_no_file_stays():
     config = parse_config(TEXT.replace("groups.csv", "class"), "x")
     assert with_absolute_paths(config, Path("/here")).source.groups == "class"
+
+
+@pytest.mark.parametrize(
+    ("weights", "absolute"), [("w.pt", "/here/w.pt"), ("/w.pt", "/w.pt"), ("timm:a1_in1k", "timm:a1_in1k")]
+)
+def test_a_file_of_weights_is_a_path_and_a_name_is_none(weights, absolute):
+    config = parse_config(f'{TEXT}[model]\nweights = "{weights}"\n', "x")
+    assert with_absolute_paths(config, Path("/here")).model.weights == absolute

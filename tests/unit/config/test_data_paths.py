@@ -30,6 +30,8 @@ dataset = "CIFAR10"
 root = "{root}"
 [design]
 models = 3
+[model]
+weights = "{weights}"
 """
 
 
@@ -45,6 +47,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def written(**paths: str) -> Path:
     sound = {"source": "folder", "groups": "class", "keep": "file", "train": "file", "test": "file", "root": "folder"}
+    sound |= {"weights": "timm:a1_in1k"}
     Path("c.toml").write_text(TEXT.format(**(sound | paths)))
     return Path("c.toml")
 
@@ -76,6 +79,7 @@ def test_all_wrong_paths_are_told_at_once_in_the_order_of_the_file(here: Path) -
         "12:8 target.test does not exist: ~nobody-here/t.npz",
         "17:8 target.root is not a directory: file",
     ]
+    assert problems(weights="start.pt") == ["21:11 model.weights does not exist: start.pt"]
 
 
 def test_a_relative_path_is_shown_from_the_root(here: Path) -> None:

@@ -57,6 +57,8 @@ COUNTS: list[tuple[str, str, object, str]] = [
     ("design", "kind", "balanced", 'design.kind: "fixed" -> "balanced"'),
     ("design", "alpha", 0.25, "design.alpha: 0.5 -> 0.25"),
     ("model", "width", 2.0, "model.width: 1.0 -> 2.0"),
+    ("model", "weights", "start.pt", 'model.weights: not set -> "file"'),
+    ("model", "weights", "timm:a1_in1k", 'model.weights: not set -> "timm:a1_in1k"'),
     ("train", "epochs", 4, "train.epochs: 8 -> 4"),
     ("train", "warm_up", 0.1, "train.warm_up: 0.2 -> 0.1"),
     ("train", "schedule", "cosine", 'train.schedule: "linear" -> "cosine"'),
@@ -120,6 +122,19 @@ def test_a_file_of_groups_may_move_but_is_neither_classes_nor_examples() -> None
     assert compute_identity(classes, DATA) != compute_identity(one, DATA)
     assert differences(classes, one) == ['source.groups: "class" -> "csv"']
     assert compute_identity(one, DATA | {"groups": "a"}) != compute_identity(other, DATA | {"groups": "b"})
+
+
+def test_a_file_of_weights_may_move_but_not_change() -> None:
+    one, other = (changed("model", "weights", path) for path in ("start.pt", "elsewhere/begin.safetensors"))
+    assert compute_identity(one, DATA | {"weights": "a"}) == compute_identity(other, DATA | {"weights": "a"})
+    assert compute_identity(one, DATA | {"weights": "a"}) != compute_identity(one, DATA | {"weights": "b"})
+    assert differences(one, other) == []
+
+
+def test_weights_by_name_are_not_those_of_a_file() -> None:
+    one, other = (changed("model", "weights", weights) for weights in ("start.pt", "timm:a1_in1k"))
+    assert compute_identity(one, DATA) != compute_identity(other, DATA)
+    assert differences(one, other) == ['model.weights: "file" -> "timm:a1_in1k"']
 
 
 def test_other_data_are_another_run() -> None:

@@ -401,6 +401,38 @@ def test_the_code_of_a_sweep_is_run_only_if_it_is_named(sweep):
     assert outline(sweep, settings={"model.arch": "resnet9"})[1].model.arch == "resnet9"
 
 
+def test_a_pickle_of_weights_is_read_only_if_it_is_named(sweep, monkeypatch):
+    checked = []
+    monkeypatch.setattr(planning, "check_network", lambda model, shape=None: checked.append((model.weights, shape)))
+    info = read_run_info(sweep.root)
+    write_run_info(sweep, replace(info, config=info.config | {"model": {"weights": "/evil.pt"}}))
+    for settings in ({}, {"model.arch": "resnet9"}, {"model.arch": "mine:Net"}):
+        with pytest.raises(ConfigError, match=r"are a pickle .*allow it with --weights /evil\.pt"):
+            outline(sweep, settings=settings)
+    assert checked == []
+    shape = (len(info.source.classes), info.channels, info.resolution)
+    for weights in ("/evil.pt", "/mine.safetensors"):
+        assert outline(sweep, settings={"model.weights": weights})[1].model.weights == weights
+        assert checked.pop() == (weights, shape)
+    assert outline(sweep, settings={"model.weights": None})[1].model.weights is None
+    assert checked == []
+
+
+def test_weights_are_checked_against_another_network_and_another_size_of_images(sweep, monkeypatch):
+    checked = []
+    monkeypatch.setattr(planning, "check_network", lambda model, shape=None: checked.append((model.arch, shape)))
+    info = read_run_info(sweep.root)
+    write_run_info(sweep, replace(info, config=info.config | {"model": {"weights": "/w.safetensors"}}))
+    outline(sweep)
+    assert checked == []
+    for settings, arch, side in (
+        ({"model.arch": "resnet9"}, "resnet9", info.resolution),
+        ({"model.resolution": 24}, "small-cnn", 24),
+    ):
+        outline(sweep, settings=settings)
+        assert checked.pop() == (arch, (len(info.source.classes), info.channels, side))
+
+
 def test_progress_is_told_where_it_takes_a_while(sweep):
     told = []
     info = read_run_info(sweep.root)

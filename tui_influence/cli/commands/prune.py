@@ -16,6 +16,7 @@ from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.export.figure import figure_format, removal_figure
 from tui_influence.export.files import write_bytes_atomically
 from tui_influence.export.pruning import classes_csv, plan_document, pruning_csv, pruning_document
+from tui_influence.networks import is_weights_name
 from tui_influence.pruning.agreement import order_agreement
 from tui_influence.pruning.arms import check_drop_counts
 from tui_influence.pruning.options import ClassList, PruningRequest, class_list_text, parse_drop_counts
@@ -24,6 +25,7 @@ from tui_influence.pruning.recommendation import measured_best, predicted_best
 from tui_influence.pruning.results import load_results
 from tui_influence.pruning.target_mix import parse_weights
 from tui_influence.pruning.types import PruningResults
+from tui_influence.regular_files import expand_home
 from tui_influence.render.pruning import cost_line, plan_lines, report_lines
 from tui_influence.render.style import Style
 from tui_influence.roles import BASELINES, ArmKind
@@ -85,7 +87,8 @@ def _retrain(paths: Paths, info: RunInfo, pruning_paths: Paths, options: PruneOp
         baselines=None if options.baselines is None else _baselines(options.baselines),
         ci_half_width=None if options.ci_width is None else options.ci_width / 100,
         max_seeds=options.max_seeds,
-        settings={key: value for key, value in settings.items() if value is not None},
+        settings={key: value for key, value in settings.items() if value is not None}
+        | _weights_setting(options.weights),
         same=options.same,
         devices=device_list(options.devices),
     )
@@ -94,7 +97,7 @@ def _retrain(paths: Paths, info: RunInfo, pruning_paths: Paths, options: PruneOp
     run = Request(
         plan.config,
         pruning_paths.root,
-        allow_code=options.arch is not None,
+        allow_code=options.arch is not None or options.weights is not None,
         retry_failed=options.retry_failed,
         pruning=plan.pruning,
     )
@@ -109,6 +112,14 @@ def _retrain(paths: Paths, info: RunInfo, pruning_paths: Paths, options: PruneOp
     start(run, foreground=options.foreground, results_command=pruning_command(pruning_paths.root))
     if options.foreground:
         report(paths, info, pruning_paths, PruneOptions(results=options.results, ascii_only=options.ascii_only))
+
+
+def _weights_setting(text: str | None) -> dict[str, str | None]:
+    """Return the setting that `--weights` stands for, by its key; its path starts at the working directory."""
+    if text is None:
+        return {}
+    is_path = text != "none" and not is_weights_name(text)
+    return {"model.weights": str(Path.cwd() / expand_home(text)) if is_path else None if text == "none" else text}
 
 
 def _baselines(text: str) -> tuple[ArmKind, ...]:

@@ -90,6 +90,14 @@ class PruneOptions:
     arch: Annotated[
         str | None, typer.Option(metavar="NAME", help="Retrain this network; default: as in the sweep.")
     ] = None
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="Start source training from these weights, as in [model] weights, or none: from random ones; default: "
+            "as in the sweep.",
+        ),
+    ] = None
     epochs: Annotated[
         int | None,
         typer.Option(min=1, metavar="COUNT", help="Retrain for COUNT epochs on the source; default: as in the sweep."),
@@ -175,6 +183,7 @@ class PruneOptions:
             "--output-kind": self.output_kind,
             "--transfer": self.transfer,
             "--arch": self.arch,
+            "--weights": self.weights,
             "--epochs": self.epochs,
             "--steps": self.steps,
             "--same": self.same,
