@@ -1,6 +1,7 @@
 """Weights that source training starts from, by the commands: reported before anything is written, part of the run."""
 
 import io
+import json
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -12,10 +13,10 @@ import safetensors.numpy
 from tests.e2e.program import write_config
 from tests.integration.command_line import refused, run
 from tui_influence.config.identity import with_absolute_paths
-from tui_influence.config.loader import load_config
+from tui_influence.config.loader import config_to_json, load_config
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.pruning import planning
-from tui_influence.runs import network_check
+from tui_influence.runs import cost, network_check
 from tui_influence.runs.datasets import open_datasets, reopen_datasets
 from tui_influence.runs.prepare import prepare
 from tui_influence.runs.resume import request_to_resume
@@ -77,10 +78,16 @@ def test_weights_that_do_not_fit_are_refused_before_anything_is_written(here, ch
     assert not (here / "results").exists()
 
 
-def test_weights_that_do_not_fit_are_refused_where_training_is_timed(here):
+def test_weights_that_do_not_fit_are_named_where_training_is_timed(here, monkeypatch, capsys):
     write_weights("w.safetensors", x=np.zeros(1))
-    error = refused("check", config_with(here, "w.safetensors"), code=2, reason="do not fit the network")
-    assert "\n  unexpected: x\n" in error
+    config = config_to_json(load_config(config_with(here, "w.safetensors")))
+    monkeypatch.setattr(sys, "argv", ["cost", "cpu", "1", "10", "1"])
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(config)))
+    cost.main()
+    timing = json.loads(capsys.readouterr().out)
+    assert "do not fit the network" in timing["reason"]
+    assert timing["details"][1] == "unexpected: x"
+    assert timing["exit_code"] == 2
 
 
 def test_a_file_that_is_not_there_is_shown_in_the_config(here):

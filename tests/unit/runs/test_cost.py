@@ -16,7 +16,8 @@ from tui_influence.runs.datasets import open_datasets
 from tui_influence.runs.prepare import prepare
 from tui_influence.store.paths import Paths
 
-FAILS = 'import json, sys; sys.stdin.read(); print(json.dumps({"reason": "no room", "exit_code": 5}))'
+FAILURE = {"reason": "no room", "details": ["in the attic"], "exit_code": 5}
+FAILS = f"import json, sys; sys.stdin.read(); print(json.dumps({FAILURE}))"
 DIES = "import sys; sys.exit('no such library')"
 HANGS = "import sys, time; sys.stdin.read(); time.sleep(300)"
 OWN = """\
@@ -56,7 +57,7 @@ def test_when_one_fails_the_others_are_not_left_running(tmp_path, started):
     began = time.monotonic()
     with pytest.raises(RunFailedError, match=r"^no room$") as caught:
         estimate_cost(config(tmp_path), None, [FAILS, HANGS, HANGS])
-    assert caught.value.exit_code == ExitCode(5)
+    assert (caught.value.exit_code, caught.value.details) == (ExitCode(5), ("in the attic",))
     assert [child.returncode for child in started] == [0, -9, -9]
     assert time.monotonic() - began < 60
 
