@@ -152,7 +152,7 @@ def device_list(devices: str | None) -> list[str] | str | None:
     for name in names or [""]:
         if not is_device(name):
             raise ConfigError(
-                f'--devices: "{printable(name, 60)}" is not a device; use "cpu", "cuda", "cuda:0" or "auto"'
+                f'--devices: "{printable(name, 60)}" is not a device; use "cpu", "cuda", "cuda:0", "mps" or "auto"'
             )
     return names
 

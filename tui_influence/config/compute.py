@@ -73,7 +73,7 @@ class ComputeSection(Section):
     """`[compute]`: where the run is trained. May change when a run is resumed: only the last bits of results differ."""
 
     devices: Literal["auto"] | Annotated[list[Device], Field(min_length=1)] = Field(
-        "auto", description='"auto", or a list such as ["cuda:0", "cpu"]'
+        "auto", description='"auto", or a list such as ["cuda:0", "cpu"]; "mps" is the GPU of a Mac'
     )
     workers_per_device: Positive | Literal["auto"] = Field(
         "auto", description="worker processes per device; auto: on CPUs, one per core"

@@ -23,7 +23,7 @@ MAX_ARGUMENT_LEVELS = 8
 """Levels to which tables and lists of arguments may be nested."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,3})?")
+_DEVICE = re.compile(r"cpu|mps|cuda(:[0-9]{1,3})?")
 _ARCH = re.compile(r"[A-Za-z_]\w*|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 _WEIGHTS_NAME = re.compile(r"[a-z]+:\w{1,100}", re.ASCII)
 _PYTHON_NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
@@ -119,7 +119,7 @@ def is_device(name: str) -> bool:
 
 def _device(value: str) -> str:
     if not is_device(value):
-        raise value_error('must be "cpu", "cuda", or a numbered device such as "cuda:0"')
+        raise value_error('must be "cpu", "cuda", "mps", or a numbered device such as "cuda:0"')
     return value
 
 

@@ -1,5 +1,6 @@
 """The devices that a run's workers use, detected without loading torch into the supervisor."""
 
+import json
 import os
 import shutil
 import socket
@@ -46,7 +47,30 @@ def probe_cuda() -> CudaProbe:
     """List torch's CUDA devices, in a separate process and once; an empty list at once where there is no driver."""
     if not (any(Path(file).exists() for file in _DRIVER_FILES) or shutil.which("nvidia-smi")):
         return CudaProbe(reason="no NVIDIA driver here")
-    command = [sys.executable, "-P", "-m", "tui_influence.training.cuda"]
+    line, reason = _last_line_of_probe("cuda")
+    if reason:
+        return CudaProbe(reason=reason)
+    try:
+        return from_json(line)
+    except ValueError:
+        return CudaProbe(reason="cannot run torch: no message")
+
+
+@cache
+def mps_reason() -> str:
+    """Return why torch cannot use the GPU of a Mac, from a separate process and once; empty if it can."""
+    if sys.platform != "darwin":
+        return "this is not a Mac"
+    line, reason = _last_line_of_probe("mps")
+    try:
+        return reason or str(json.loads(line)["reason"])
+    except (ValueError, KeyError, TypeError):
+        return "cannot run torch: no message"
+
+
+def _last_line_of_probe(kind: str) -> tuple[str, str]:
+    """Run the probe of a kind of device: return the last line of its output, a JSON object, or why there is none."""
+    command = [sys.executable, "-P", "-m", f"tui_influence.training.{kind}"]
     try:
         process = subprocess.run(
             command,
@@ -56,18 +80,17 @@ def probe_cuda() -> CudaProbe:
             timeout=_PROBE_TIMEOUT,
             check=False,
             stdin=subprocess.DEVNULL,
-            env=os.environ | worker_environment("cuda"),  # GPUs are numbered as workers see them
+            env=os.environ | worker_environment(kind),  # GPUs are numbered as workers see them
         )
     except subprocess.TimeoutExpired:
-        return CudaProbe(reason=f"torch did not answer within {_PROBE_TIMEOUT:.0f} s")
+        return "", f"torch did not answer within {_PROBE_TIMEOUT:.0f} s"
     except OSError as error:
-        return CudaProbe(reason=f"cannot run torch: {error.strerror}")
+        return "", f"cannot run torch: {error.strerror}"
     lines = process.stdout.strip().splitlines()
-    try:
-        return from_json(lines[-1] if lines else "")
-    except ValueError:
-        last = (process.stderr.strip().splitlines() or ["no message"])[-1]
-        return CudaProbe(reason=f"cannot run torch: {printable(last, 200)}")
+    if lines and lines[-1].startswith("{"):
+        return lines[-1], ""
+    last = (process.stderr.strip().splitlines() or ["no message"])[-1]
+    return "", f"cannot run torch: {printable(last, 200)}"
 
 
 def has_unusable_gpu(probe: CudaProbe) -> bool:
@@ -103,7 +126,7 @@ def worker_devices(compute: ComputeSection, gpus: int = 0, warn: Callable[[str],
 
 def max_workers(device: str, compute: ComputeSection) -> int:
     """Return how many workers `autotune` may give a device; 1 where their number is fixed."""
-    if compute.workers_per_device != "auto" or device == "cpu":
+    if compute.workers_per_device != "auto" or device in ("cpu", "mps"):
         return 1
     return max(1, min(MAX_WORKERS_PER_GPU, cpu_cores()))
 
@@ -148,8 +171,10 @@ def _reason_against(device: str) -> str:
     kind, _, index = device.partition(":")
     if kind == "cpu" and not index:
         return ""
+    if device == "mps":
+        return mps_reason()
     if kind != "cuda" or (index and not (index.isascii() and index.isdigit() and len(index) < 4)):
-        raise DeviceError(f'compute.devices: "{device}" is not a device; use "cpu", "cuda" or "cuda:0"')
+        raise DeviceError(f'compute.devices: "{device}" is not a device; use "cpu", "cuda", "cuda:0" or "mps"')
     return probe_cuda().unusable_reason(int(index or 0))
 
 
@@ -173,13 +198,20 @@ _CUDA = {
     "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
 }
 
+_OF_KIND = {
+    "cuda": _CUDA,
+    # Let the CPU compute what the GPU of a Mac has no kernel for.
+    "mps": {"PYTORCH_ENABLE_MPS_FALLBACK": "1"},
+}
+
 
 def worker_environment(device: str, threads: int = 1) -> dict[str, str]:
     """Return the environment variables that a worker must start with; they have no effect once it runs.
 
     Args:
-        device: "cpu", "cuda" or "cuda:0".
+        device: "cpu", "mps", "cuda" or "cuda:0".
         threads: threads of the worker.
     """
     counts = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    return {**_ALLOCATOR_AND_THREADS, **counts, **(_CUDA if device.startswith("cuda") else {})}
+    of_kind = _OF_KIND.get(device.partition(":")[0], {})
+    return {**_ALLOCATOR_AND_THREADS, **counts, **of_kind}

@@ -171,7 +171,7 @@ class StreamedImages(DeviceImages):
         np.take(self.images, index, axis=0, out=pixels.numpy(), mode="clip")  # "raise" would take a second copy
         pixels = _channels(pixels, self.channels).contiguous()
         if self.device.type != "cuda":
-            return pixels, None
+            return pixels.to(self.device), None
         stream = _copy_stream(self.device)
         with torch.cuda.stream(stream):
             return pixels.pin_memory().to(self.device, non_blocking=True), stream.record_event()

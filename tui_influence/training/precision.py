@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from tui_influence.errors import DeviceError
+from tui_influence.training import mps
 from tui_influence.training.cuda import unusable_reason
 from tui_influence.training.determinism import deterministic_kernels
 from tui_influence.training.loss_scale import LossScale
@@ -40,7 +41,14 @@ class Numerics:
         """Such as "cpu bf16 1 thread", recorded with a run."""
         if self.device.type == "cuda":
             return f"cuda {self.precision} {torch.cuda.get_device_name(self.device)}"
+        if self.device.type == "mps":
+            return f"mps {self.precision}"
         return f"{self.device.type} {self.precision} {self.threads} thread{'' if self.threads == 1 else 's'}"
+
+    @property
+    def exact_device(self) -> torch.device:
+        """The device for float64: the CPU if this one has none."""
+        return torch.device("cpu") if self.device.type == "mps" else self.device
 
     def autocast(self) -> torch.autocast:
         """Context of a forward pass."""
@@ -58,7 +66,7 @@ def choose_numerics(device: str, precision: str, threads: int) -> Numerics:
     """Return the numerics of a device; the precision "auto" is the one that its hardware is fast at.
 
     That is bfloat16 on CPUs with instructions for it and on GPUs from compute capability 8.0, float16 on GPUs from 7.0,
-    which have units for float16 alone, and else float32.
+    which have units for float16 alone, and else float32, also on GPUs of Apple.
 
     Raises:
         DeviceError: this machine has no such device, or it cannot be used.
@@ -66,7 +74,7 @@ def choose_numerics(device: str, precision: str, threads: int) -> Numerics:
     try:
         torch_device = torch.device(device)
     except RuntimeError as error:
-        raise DeviceError(f'"{device}" is not a device: use "cpu", "cuda" or "cuda:0"') from error
+        raise DeviceError(f'"{device}" is not a device: use "cpu", "cuda", "cuda:0" or "mps"') from error
     fast: Precision = "fp32"
     if torch_device.type == "cuda":
         reason = unusable_reason(torch_device.index or 0)
@@ -77,8 +85,13 @@ def choose_numerics(device: str, precision: str, threads: int) -> Numerics:
         fast = "bf16" if capability >= (8, 0) else "fp16" if capability >= (7, 0) else "fp32"
     elif torch_device.type == "cpu":
         fast = "bf16" if _FAST_BF16 & cpu_flags() else "fp32"
+    elif torch_device.type == "mps":
+        reason = mps.unusable_reason()
+        if reason:
+            raise DeviceError(f'device "{device}" cannot be used: {reason}')
+        torch_device = torch.device("mps", 0)
     else:
-        raise DeviceError(f'"{device}" is not a device tinfl trains on: use "cpu" or "cuda"')
+        raise DeviceError(f'"{device}" is not a device tinfl trains on: use "cpu", "cuda" or "mps"')
     return Numerics(torch_device, fast if precision == "auto" else cast(Precision, precision), threads)
 
 
@@ -107,7 +120,8 @@ def seeded_globals(device: torch.device, seed: int) -> Iterator[None]:
 
     Initialisation and dropout draw from them.
     """
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    restored = mps.restored_generator() if device.type == "mps" else nullcontext()
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), restored:
         torch.manual_seed(seed)
         yield
 
@@ -115,10 +129,11 @@ def seeded_globals(device: torch.device, seed: int) -> Iterator[None]:
 @contextmanager
 def repeatable(numerics: Numerics) -> Iterator[None]:
     """Use deterministic kernels, and full float32 instead of TF32."""
-    if numerics.device.type == "cpu":
+    if numerics.device.type != "cuda":
         if torch.get_num_threads() != numerics.threads:
             torch.set_num_threads(numerics.threads)
-        yield
+        with deterministic_kernels() if numerics.device.type == "mps" else nullcontext():
+            yield
         return
     tf32 = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -136,6 +151,7 @@ def repeatable(numerics: Numerics) -> Iterator[None]:
 _OUT_OF_MEMORY_MESSAGE = re.compile(
     r"""DefaultCPUAllocator:\ can't\ allocate\ memory
     | CU(BLAS|DNN|SOLVER|SPARSE)_STATUS_(\w+_)?ALLOC(ATION)?_FAILED  # a handle or a workspace of the library
+    | MPS\ backend\ out\ of\ memory
     | (CUDA|cuDNN)\ [\s\S]*\bout\ of\ memory  # of the driver, or a library's message beside another status
     """,
     re.VERBOSE | re.IGNORECASE,

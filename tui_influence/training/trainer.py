@@ -37,7 +37,7 @@ from tui_influence.training.weights import read_weights
 __all__ = ["OutOfMemory", "Outcome", "SourceData", "TargetData", "Trainer", "TrainingFailed"]
 
 _INIT, _SOURCE, _HEAD, _TARGET = range(4)
-_EVALUATION_BATCH = {"cpu": 256, "cuda": 2048}
+_EVALUATION_BATCH = {"cpu": 256, "cuda": 2048, "mps": 2048}
 
 
 class Trainer:
@@ -218,12 +218,12 @@ class Trainer:
         shares = group_shares(self._source.labels.cpu(), torch.from_numpy(self._groups), self._network[1])
         for target, (train, test) in zip(self._targets, self._images, strict=True):
             train_logits, test_logits = self._source_logits(train, batch), self._source_logits(test, batch)
-            labels = test.labels
+            labels, train_labels = (images.labels.to(test_logits.device) for images in (test, train))
             if target.is_estimated is not None:
                 estimated = torch.from_numpy(target.is_estimated).to(labels.device)
                 test_logits, labels = test_logits[estimated], labels[estimated]
             mapping = map_to_source(test_logits, labels, target.classes)
-            ablation = ablate_source(train_logits, train.labels, test_logits, labels, target.classes)
+            ablation = ablate_source(train_logits, train_labels, test_logits, labels, target.classes)
             of_groups = [(shares @ values.cpu()).float().numpy() for values in (mapping, ablation)]
             measures.append((of_groups[0], of_groups[1]))
         return measures

@@ -18,6 +18,8 @@ def features(
 ) -> Tensor:
     """Return float32 features (n, d) of images in eval mode, in which BatchNorm uses the source's statistics.
 
+    They are on the device, but on the CPU if the device has no float64.
+
     Out of memory halves the batch, down to one image; the result does not depend on it.
 
     Args:
@@ -33,7 +35,7 @@ def features(
         try:
             with closing(pixels.batches(order, batch)) as batches, torch.no_grad(), numerics.autocast():
                 parts = [body(images).float() for images, _ in batches]
-            return torch.cat(parts)
+            return torch.cat(parts).to(numerics.exact_device)
         except (RuntimeError, MemoryError) as error:
             if batch == 1 or not is_out_of_memory(error):
                 raise
@@ -50,10 +52,11 @@ def fit_linear_probe(
     train_features = features(body, train, numerics, batch)
     if not bool(torch.isfinite(train_features).all()):
         raise TrainingFailed("the source network's features are not finite")
-    solution = linear.solve(train_features, train.labels, classes, l2)
+    train_labels = train.labels.to(train_features.device)
+    solution = linear.solve(train_features, train_labels, classes, l2)
     metrics = {
         "target_train_loss": solution.loss,
-        "target_train_accuracy": _accuracy(solution.logits(train_features), train.labels),
+        "target_train_accuracy": _accuracy(solution.logits(train_features), train_labels),
         "probe_objective": solution.objective,
         "probe_iterations": float(solution.iterations),
     }
@@ -75,6 +78,7 @@ def to_outcome(logits: Tensor, labels: Tensor, metrics: dict[str, float]) -> Out
     Raises:
         TrainingFailed: a logit is not finite.
     """
+    labels = labels.to(logits.device)
     margins = linear.margins(logits.double(), labels)
     if not bool(torch.isfinite(margins).all()):
         raise TrainingFailed("the transferred network's outputs are not finite")
@@ -95,7 +99,7 @@ _MAX_IMAGES_PER_MEAN = 100
 
 def class_features(body: nn.Module, source: DeviceImages, classes: int, numerics: Numerics, batch: int) -> Tensor:
     """Return the mean feature of each source class over its first images, (S, d); NaN for a class without images."""
-    labels = source.labels
+    labels = source.labels.to(numerics.exact_device)
     order = torch.argsort(labels, stable=True)
     counts = torch.bincount(labels, minlength=classes)
     rank = torch.arange(len(labels), device=labels.device) - (counts.cumsum(0) - counts)[labels[order]]

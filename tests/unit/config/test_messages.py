@@ -179,7 +179,7 @@ def test_no_number_is_too_large_to_be_explained(key: str, value: str) -> None:
 
 def test_the_items_of_a_list_have_their_own_places() -> None:
     gpu, number = problems(VALID + '[compute]\ndevices = ["cpu", "gpu:0",\n  3]')
-    assert gpu.message.startswith('an item of compute.devices must be "cpu", "cuda", or a numbered device')
+    assert gpu.message.startswith('an item of compute.devices must be "cpu", "cuda", "mps", or a numbered device')
     assert (gpu.line, gpu.column, number.line, number.column) == (13, 19, 14, 3)
     assert number.message == "an item of compute.devices must be text, not the number 3"
 

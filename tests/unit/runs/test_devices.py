@@ -180,3 +180,50 @@ def test_the_program_prints_a_probe():
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path("/"))
     result = from_json(done.stdout.splitlines()[-1])
     assert result.reason or result.devices
+
+
+@pytest.fixture
+def mac(monkeypatch):
+    """A Mac, whose torch prints something."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+
+    def prints(text: str, errors: str = "") -> None:
+        done = subprocess.CompletedProcess([], 0, text, errors)
+        monkeypatch.setattr(subprocess, "run", lambda *_, **options: environments.append(options["env"]) or done)
+        devices.mps_reason.cache_clear()
+
+    environments: list[dict[str, str]] = []
+    prints.environments = environments
+    yield prints
+    devices.mps_reason.cache_clear()
+
+
+def test_the_gpu_of_a_mac_is_used_where_it_is_named(mac):
+    mac('\n{"reason": ""}\n')
+    compute = ComputeSection(devices=["mps", "cpu"])
+    assert worker_devices(compute)[0] == "mps"
+    assert devices.max_workers("mps", compute) == 1
+    assert mac.environments[0]["PYTORCH_ENABLE_MPS_FALLBACK"] == "1"
+    assert len(mac.environments) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "errors", "reason"),
+    [
+        ('{"reason": "no GPU of Apple"}', "", "no GPU of Apple"),
+        ("", "Traceback\nImportError: no torch", "cannot run torch: ImportError: no torch"),
+        ("{}", "", "cannot run torch: no message"),
+    ],
+)
+def test_the_gpu_of_a_mac_that_cannot_be_used_is_refused_with_the_reason(mac, text, errors, reason):
+    mac(text, errors)
+    with pytest.raises(DeviceError, match=f'"mps" cannot be used: {reason}'):
+        worker_devices(ComputeSection(devices=["mps"]))
+
+
+def test_no_process_is_started_where_there_is_no_mac(mac, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(DeviceError, match="this is not a Mac"):
+        worker_devices(ComputeSection(devices=["mps"]))
+    assert mac.environments == []
+    assert worker_devices(ComputeSection(devices=["cpu"]))

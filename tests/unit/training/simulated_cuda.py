@@ -17,6 +17,8 @@ a device's index. Here models are really trained, and can be compared with the C
 Replaced are only functions that ask the driver: names, capability, memory, streams, events, the state of the
 generator; autocast, which is the CPU's with the same type; and CUDA graphs, in whose place a step runs again. Not
 simulated: the kernels of CUDA, their rounding, and checks inside torch's C++.
+
+`simulated_mps` is the same for the GPU of a Mac, which has no float64: a tensor of that type is refused there.
 """
 
 import threading
@@ -29,7 +31,7 @@ from torch.overrides import TorchFunctionMode
 
 from tui_influence.training import device_images, precision, step
 
-CUDA = torch.device("cuda", 0)
+CUDA, MPS = torch.device("cuda", 0), torch.device("mps", 0)
 BYTES = 1 << 34
 _current = threading.local()
 
@@ -46,8 +48,9 @@ class CudaTensor(Tensor):
     """A tensor that counts as being on the device."""
 
     __torch_function__ = torch._C._disabled_torch_function_impl
-    device = property(lambda _self: CUDA)
-    is_cuda = property(lambda _self: True)
+    simulated = CUDA
+    device = property(lambda _self: CudaTensor.simulated)
+    is_cuda = property(lambda _self: CudaTensor.simulated is CUDA)
     is_cpu = property(lambda _self: False)
 
     def record_stream(self, stream):
@@ -91,6 +94,8 @@ def is_simulated(value):
 
 
 def _on_device(tensor):
+    if CudaTensor.simulated is MPS and tensor.dtype == torch.float64:
+        raise TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64")
     if not is_simulated(tensor):
         tensor.__class__ = CudaParameter if isinstance(tensor, nn.Parameter) else CudaTensor
     return tensor
@@ -119,8 +124,9 @@ def _replaced(function, value):
 
 
 def _is_cuda(value):
-    return (isinstance(value, torch.device) and value.type == "cuda") or (
-        isinstance(value, str) and value.split(":")[0] == "cuda"
+    kind = CudaTensor.simulated.type
+    return (isinstance(value, torch.device) and value.type == kind) or (
+        isinstance(value, str) and value.split(":")[0] == kind
     )
 
 
@@ -179,7 +185,7 @@ class SimulatedCuda(TorchFunctionMode):
         self.names.add(name)
         of_cpu = [tensor for tensor in tensors if not is_simulated(tensor)]
         if simulated and func not in _ACROSS and any(tensor.dim() or func in _INDEXING for tensor in of_cpu):
-            raise WrongDeviceError(f"{name}: tensors on cpu and {CUDA}")
+            raise WrongDeviceError(f"{name}: tensors on cpu and {CudaTensor.simulated}")
         if any(isinstance(leaf, torch.Generator) for leaf in leaves):
             raise WrongDeviceError(f"{name}: a generator of the CPU draws on {CUDA}")
         if func is Tensor.numpy:
@@ -237,10 +243,14 @@ def _on_stream(stream):
     _current.stream = before
 
 
+def _autocast_of_cpu(_kind, autocast=torch.autocast, **options):
+    return autocast("cpu", **options)
+
+
 @contextmanager
-def simulated_cuda(monkeypatch, capability=(8, 0)):
+def simulated_cuda(monkeypatch):
     """Enter a simulated device that is the only one of this process; yield the `SimulatedCuda`."""
-    mode, autocast, map_ahead = SimulatedCuda(), torch.autocast, device_images.map_ahead
+    mode, map_ahead = SimulatedCuda(), device_images.map_ahead
 
     def map_ahead_there(function, *arguments, **options):
         def inside(item):
@@ -251,12 +261,13 @@ def simulated_cuda(monkeypatch, capability=(8, 0)):
 
     with monkeypatch.context() as patch:
         patch.setattr(precision, "unusable_reason", lambda _index: "")
-        patch.setattr(torch, "autocast", lambda _kind, **options: autocast("cpu", **options))
+        patch.setattr(precision.mps, "unusable_reason", lambda: "")
+        patch.setattr(torch, "autocast", _autocast_of_cpu)
         patch.setattr(device_images, "map_ahead", map_ahead_there)  # a mode holds in the thread that enters it
         patch.setattr(Tensor, "pin_memory", Tensor.contiguous)
         patch.setattr(step, "record_cuda_graph", lambda run: run)
         replaced = {
-            "get_device_capability": lambda _device: capability,
+            "get_device_capability": lambda _device: (8, 0),
             "get_device_name": lambda _device: "simulated",
             "device": lambda _device: nullcontext(),
             "memory_reserved": lambda _device: 0,
@@ -272,8 +283,19 @@ def simulated_cuda(monkeypatch, capability=(8, 0)):
         }
         for name, value in replaced.items():
             patch.setattr(torch.cuda, name, value)
+        patch.setattr(torch.mps, "get_rng_state", lambda: SimpleNamespace())
+        patch.setattr(torch.mps, "set_rng_state", lambda _state: None)
         device_images._copy_stream.cache_clear()
         _main_stream.awaited = {_main_stream}
         with mode:
             yield mode
     device_images._copy_stream.cache_clear()
+
+
+@contextmanager
+def simulated_mps(monkeypatch):
+    """Enter a simulated GPU of a Mac."""
+    with monkeypatch.context() as patch:
+        patch.setattr(CudaTensor, "simulated", MPS)
+        with simulated_cuda(monkeypatch) as mode:
+            yield mode

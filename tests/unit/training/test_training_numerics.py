@@ -95,6 +95,7 @@ def test_a_gpu_is_named_with_its_number_and_computes_as_fast_as_it_can(played_gp
     found = numerics.choose_numerics(device, precision, 3)
     assert str(found) == words
     assert (found.device.index, found.threads) == (int(device[5:] or 0), 3)
+    assert found.exact_device == found.device
 
 
 def test_a_gpu_that_cannot_be_used_is_refused_with_the_reason(played_gpu):
@@ -124,6 +125,58 @@ def test_a_gpu_repeats_itself_inside_and_is_as_it_was_outside(played_gpu, monkey
     with pytest.raises(KeyError):
         train_and_fail()
     assert settings() == outside
+
+
+@pytest.fixture
+def played_mac(monkeypatch):
+    """A torch that can use the GPU of a Mac."""
+    monkeypatch.setattr(torch.backends.mps, "is_built", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "zeros", lambda *_, **__: None)
+
+
+def test_the_gpu_of_a_mac_computes_in_float32_and_leaves_float64_to_the_cpu(played_mac):
+    chosen = numerics.choose_numerics("mps", "auto", 2)
+    assert str(chosen) == "mps fp32"
+    assert (chosen.device.type, chosen.exact_device.type) == ("mps", "cpu")
+    assert str(numerics.choose_numerics("mps", "fp16", 2)) == "mps fp16"
+    assert numerics.choose_numerics("cpu", "auto", 1).exact_device.type == "cpu"
+
+
+@pytest.mark.parametrize(("name", "reason"), [("is_built", "built without MPS"), ("is_available", "no GPU of Apple")])
+def test_a_mac_without_such_a_gpu_is_refused_with_the_reason(played_mac, monkeypatch, name, reason):
+    monkeypatch.setattr(torch.backends.mps, name, lambda: False)
+    with pytest.raises(DeviceError, match=f'^device "mps" cannot be used: .*{reason}'):
+        numerics.choose_numerics("mps", "auto", 1)
+
+
+def test_a_gpu_of_a_mac_that_fails_is_refused_with_torchs_first_line(played_mac, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("MPS backend failed\nsee the log")
+
+    monkeypatch.setattr(torch, "zeros", fail)
+    with pytest.raises(DeviceError, match=r'^device "mps" cannot be used: MPS backend failed$'):
+        numerics.choose_numerics("mps", "auto", 1)
+
+
+def test_the_generator_of_a_mac_is_restored(played_mac, monkeypatch):
+    states = []
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: "before")
+    monkeypatch.setattr(torch.mps, "set_rng_state", states.append)
+    with numerics.seeded_globals(torch.device("mps", 0), 3):
+        assert states == []
+    assert states == ["before"]
+
+
+def test_a_mac_repeats_itself_with_its_threads(played_mac):
+    before = torch.get_num_threads()
+    try:
+        with numerics.repeatable(numerics.choose_numerics("mps", "fp32", 2)):
+            assert torch.get_num_threads() == 2
+            assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_streams_of_one_seed_are_independent():

@@ -9,11 +9,13 @@ from torch import nn
 
 from tests.unit.training.simulated_cuda import (
     CUDA,
+    MPS,
     CudaTensor,
     Stream,
     WrongDeviceError,
     WrongStreamError,
     simulated_cuda,
+    simulated_mps,
 )
 from tests.unit.training.small_data import mask, same, source, target
 from tui_influence.config.schema import ModelSection, TrainSection
@@ -50,18 +52,19 @@ def trainer(device, arch="small-cnn", width=0.5, channels=1, image_memory="resid
     )
 
 
-def outcomes(monkeypatch, device, **options):
-    """A model with all that is returned of a prior network; on the CPU by the steps of a GPU."""
+def outcomes(monkeypatch, device, steps_of="cuda", **options):
+    """A model with all that is returned of a prior network; on the CPU by the steps of another device."""
     if device == "cpu":
         with monkeypatch.context() as patch:
-            patch.setattr(trainer_module, "make_step", partial(RecordedStep, record=lambda run: run))
+            if steps_of == "cuda":
+                patch.setattr(trainer_module, "make_step", partial(RecordedStep, record=lambda run: run))
             return trainer(device, **options).run(mask(1), 3, is_prior=True)
-    with simulated_cuda(monkeypatch):
+    with {"cuda": simulated_cuda, "mps": simulated_mps}[device](monkeypatch):
         one = trainer(device, **options)
         assert one.prepare_steps() == ""
         parts = (*one._body.parameters(), *one._head.parameters(), *one._body.buffers())
-        assert {part.device for part in parts} == {CUDA}
-        assert one.numerics.startswith("cuda")
+        assert {part.device for part in parts} == {CUDA if device == "cuda" else MPS}
+        assert one.numerics.startswith(device)
         return one.run(mask(1), 3, is_prior=True)
 
 
@@ -106,9 +109,19 @@ def test_streamed_images_train_there_as_on_the_cpu(monkeypatch, channels, recipe
         assert_same(outcomes(monkeypatch, "cuda", image_memory=image_memory, **options), expected)
 
 
-def test_dropout_runs_there(monkeypatch):
-    with simulated_cuda(monkeypatch):
-        assert len(trainer("cuda", arch=OWN + "with_dropout").run(mask(), 0)) == 2
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("image_memory", ["streamed", "resident"])
+def test_the_gpu_of_a_mac_trains_as_the_cpu_and_float64_is_the_cpus(monkeypatch, precision, image_memory):
+    options = {"precision": precision, "image_memory": image_memory}
+    assert_same(outcomes(monkeypatch, "mps", **options), outcomes(monkeypatch, "cpu", "mps", **options))
+    with simulated_mps(monkeypatch), pytest.raises(TypeError, match="float64"):
+        torch.zeros(1, device="mps").double()
+
+
+@pytest.mark.parametrize(("device", "simulated"), [("cuda", simulated_cuda), ("mps", simulated_mps)])
+def test_dropout_runs_there(monkeypatch, device, simulated):
+    with simulated(monkeypatch):
+        assert len(trainer(device, arch=OWN + "with_dropout").run(mask(), 0)) == 2
 
 
 def wait_for_nothing(*_):

@@ -15,7 +15,7 @@ from tui_influence.config.user import user_config_path
 from tui_influence.datasets import default_cache
 from tui_influence.errors import ConfigError
 from tui_influence.images.graphics import LIBRARY_REMEDY, detect_protocol, library_problem
-from tui_influence.runs.devices import cpu_cores, has_unusable_gpu, probe_cuda
+from tui_influence.runs.devices import cpu_cores, has_unusable_gpu, mps_reason, probe_cuda
 from tui_influence.text import printable
 from tui_influence.tui.keymap import user_keys
 
@@ -99,6 +99,9 @@ def _devices() -> Iterator[Finding]:
         yield Finding(f"cuda:{index}", not device.reason, device.reason or f"{device.name}, {memory}")
     if not probe.devices:
         yield Finding("cuda", not has_unusable_gpu(probe), f"no CUDA device ({probe.reason}); sweeps run on the CPU")
+    if sys.platform == "darwin":
+        reason = mps_reason()
+        yield Finding("mps", True, reason or 'torch can use the GPU of this Mac; sweeps do if devices = ["mps"]')
 
 
 def _colours() -> Finding:
