@@ -6,6 +6,8 @@ Counts are whole numbers, so the results do not depend on the order in which ima
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_influence.image_selection import ImageArray
+
 VALUES = 256
 """Number of values of a uint8 pixel."""
 
@@ -13,7 +15,7 @@ _SLICE_PIXELS = 1 << 18
 """Pixels that are counted at a time: numpy converts them to 8 bytes a value."""
 
 
-def pixel_counts(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+def pixel_counts(images: ImageArray) -> NDArray[np.int64]:
     """Count the pixel values of images, in memory that does not grow with the number of images.
 
     Args:

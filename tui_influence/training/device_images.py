@@ -17,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tui_influence.image_selection import ImageArray, ImageSelection, read_images
 from tui_influence.pixel_counts import VALUES, pixel_counts
 from tui_influence.threads import map_ahead
 from tui_influence.training.augment import viewed
-from tui_influence.training.types import Images, Labels
+from tui_influence.training.types import Labels
 
 _SLICE_IMAGES = 4096
 _SLICE_VALUES = 1 << 26
@@ -80,7 +81,7 @@ class DeviceImages(ABC):
             views: (n, 3) a view of each, see `augment.draw_views`; None for the images as they are.
         """
 
-    def matching(self, images: Images, labels: Labels, *, streamed: bool = False) -> "DeviceImages":
+    def matching(self, images: ImageArray, labels: Labels, *, streamed: bool = False) -> "DeviceImages":
         """Return other images of this size with the channels, normalisation and device of these."""
         _check_side(images, self.size)
         on_device = torch.from_numpy(labels).to(self.device)
@@ -95,15 +96,19 @@ class ResidentImages(DeviceImages):
     """Images that the device holds as uint8.
 
     Attributes:
-        images: (N, H, W, C) uint8, on the device.
+        images: (M, H, W, C) uint8, on the device.
+        positions: (N,) indices of these images in `images`; None if they are all of them, in order.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, normalisation: Normalisation) -> None:
+    def __init__(
+        self, images: Tensor, labels: Tensor, normalisation: Normalisation, positions: Tensor | None = None
+    ) -> None:
         super().__init__(labels, normalisation, images.shape[1])
-        self.images = images
+        self.images, self.positions = images, positions
 
     def batches(self, order: Tensor, size: int, views: Tensor | None = None) -> Generator[Tensor, None, None]:  # noqa: D102
         order, views = order.to(self.device), None if views is None else views.to(self.device)
+        order = order if self.positions is None else self.positions[order]
         for start in range(0, len(order), size):
             part = slice(start, start + size)
             yield self._normalised(viewed(self.images, order[part], None if views is None else views[part]))
@@ -116,7 +121,7 @@ class StreamedImages(DeviceImages):
         images: (N, H, W, C') uint8, memory-mapped; C' may differ from the channels of the batches.
     """
 
-    def __init__(self, images: Images, labels: Tensor, normalisation: Normalisation) -> None:
+    def __init__(self, images: ImageArray, labels: Tensor, normalisation: Normalisation) -> None:
         super().__init__(labels, normalisation, images.shape[1])
         self.images = images
 
@@ -142,7 +147,7 @@ class StreamedImages(DeviceImages):
     def _read(self, index: NDArray[np.int64]) -> tuple[Tensor, torch.cuda.Event | None]:
         """Return some images, (B, H, W, C) uint8 on the device, and the end of their copy to a GPU."""
         pixels = torch.empty((len(index), *self.images.shape[1:]), dtype=torch.uint8)
-        np.take(self.images, index, axis=0, out=pixels.numpy(), mode="clip")  # "raise" would take a second copy
+        read_images(self.images, index, pixels.numpy())
         pixels = _channels(pixels, self.channels).contiguous()
         if self.device.type != "cuda":
             return pixels, None
@@ -158,7 +163,7 @@ def _copy_stream(device: torch.device) -> torch.cuda.Stream:
 
 
 def source_images(
-    images: Images,
+    images: ImageArray,
     labels: Labels,
     device: torch.device,
     resolution: int | None,
@@ -182,11 +187,25 @@ def source_images(
     return _images_for(images, torch.from_numpy(labels).to(device), normalisation, streamed=streamed)
 
 
-def _images_for(images: Images, labels: Tensor, normalisation: Normalisation, *, streamed: bool) -> DeviceImages:
+def _images_for(images: ImageArray, labels: Tensor, normalisation: Normalisation, *, streamed: bool) -> DeviceImages:
     if streamed:
         return StreamedImages(images, labels, normalisation)
-    tensor = _channels(_as_tensor(images), len(normalisation.mean)).contiguous()
+    channels = len(normalisation.mean)
+    if isinstance(images, ImageSelection) and images.shape[3] == channels:
+        if labels.device.type == "cpu":  # the packed file stays the memory of all processes
+            return ResidentImages(_as_tensor(images.whole), labels, normalisation, torch.from_numpy(images.positions))
+        return ResidentImages(_copied(images, labels.device), labels, normalisation)
+    tensor = _channels(_as_tensor(images[:]), channels).contiguous()
     return ResidentImages(tensor.to(labels.device), labels, normalisation)
+
+
+def _copied(images: ImageSelection, device: torch.device) -> Tensor:
+    """Return images on a device; few of them are copied to the host's memory at a time."""
+    pixels = torch.empty(images.shape, dtype=torch.uint8, device=device)
+    step = max(1, min(_SLICE_IMAGES, _SLICE_VALUES // max(1, pixels[0].numel())))
+    for start in range(0, len(images), step):
+        pixels[start : start + step] = torch.from_numpy(images[start : start + step])
+    return pixels
 
 
 def _statistics(counts: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
@@ -213,14 +232,14 @@ def _channels(images: Tensor, channels: int) -> Tensor:
     raise ValueError(f"images of {n_channels} channels cannot be made into {channels}")
 
 
-def _check_side(images: Images, side: int) -> None:
+def _check_side(images: ImageArray, side: int) -> None:
     """Check the side of images, which were scaled when they were packed."""
     height, width = images.shape[1:3]
     if (height, width) != (side, side):
         raise ValueError(f"images of {height} x {width} pixels, not packed at {side} x {side}")
 
 
-def _as_tensor(images: Images) -> Tensor:
+def _as_tensor(images: NDArray[np.uint8]) -> Tensor:
     with warnings.catch_warnings():  # packed images are mapped read-only and never written to
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(np.ascontiguousarray(images))
