@@ -4,7 +4,7 @@ The rest of the package uses `ImageSet`, `TargetSet`, `ImageShape` and `Groups`.
 one kind of input (a folder, a file, a class of torchvision) to the packer, each as a `Sample`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -138,8 +138,8 @@ class DatasetReader(Protocol):
     def count(self) -> int:
         """Number of samples."""
 
-    def samples(self) -> Iterator[Sample]:
-        """All samples, in a fixed order."""
+    def samples(self, positions: Sequence[int]) -> Iterator[Sample]:
+        """The samples at some positions below `count`, in this order; no others are read."""
 
     def finalize_labels(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
         """Return the classes of the samples that could be read, and their labels in terms of these classes.
