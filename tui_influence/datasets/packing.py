@@ -12,9 +12,9 @@ import numpy as np
 
 from tui_influence.config.schema import OnBadImage
 from tui_influence.datasets.base import DatasetReader, ImageSet, Labels, Sample
-from tui_influence.datasets.batch import ImageBatch, decode_batch
 from tui_influence.datasets.cache import Cache, CachedImages, EntryWriter, make_key
 from tui_influence.datasets.choice import Choice
+from tui_influence.datasets.decoder_pool import make_decoder
 from tui_influence.datasets.errors import unreadable_images
 from tui_influence.datasets.images import quiet_decoding
 from tui_influence.errors import DatasetError
@@ -170,11 +170,7 @@ def _write_images(
         progress: called with (images done, images in all).
     """
     left = positions[len(writer) :]
-
-    def decode(samples: list[Sample]) -> ImageBatch:
-        return decode_batch(samples, *shape)
-
-    with quiet_decoding():
+    with quiet_decoding(), make_decoder(len(left), thread_count(), *shape) as decode:
         for batch in map_in_threads(decode, _batches(reader.samples(left))):
             writer.append(batch)
             if progress is not None:
