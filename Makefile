@@ -105,6 +105,7 @@ cluster: $(DEV)
 	$(BIN)/python -m pytest -m cluster -n 0 -s --timeout 1200
 
 bench: $(DEV)
+	$(BIN)/python -m benchmarks.bench_packing
 	$(BIN)/python -m benchmarks.bench_training
 	$(BIN)/python -m benchmarks.bench_streaming
 	$(BIN)/python -m benchmarks.bench_influence

@@ -256,7 +256,8 @@ def area_of(reading: RunSnapshot, kind: str, digit: int, hidden: NDArray[np.int6
 
 
 def _digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    samples = list(BuiltinReader("digits").samples())
+    digits = BuiltinReader("digits")
+    samples = list(digits.samples(range(digits.count())))
     return np.stack([np.asarray(s.content) for s in samples]), np.array([s.label for s in samples])
 
 

@@ -125,7 +125,7 @@ def plant(
     classes = np.array(source.classes)
     _write(root / "source.npz", x, y, classes)
     for part, images in (("train", target.train), ("test", target.test)):
-        _write(root / f"{part}.npz", images.images, images.labels, np.array(images.classes))
+        _write(root / f"{part}.npz", images.images[:], images.labels, np.array(images.classes))
     names = tuple(f"{classes[label]}/{index}" for index, label in enumerate(y))
     grouped = np.flatnonzero(np.isin(y, digit))
     (root / "images.csv").write_text("path,group\n" + "".join(f"{names[k]},{names[k]}\n" for k in grouped))

@@ -32,6 +32,7 @@ from tui_influence.config.schema import Config, Source, Target
 from tui_influence.datasets import ImageSet, UntrustedDatasetError, native_shape, thumbnails
 from tui_influence.datasets.base import Part
 from tui_influence.errors import ConfigError
+from tui_influence.image_selection import ImageArray
 from tui_influence.runs.datasets import Datasets
 from tui_influence.store.run_info import RunInfo
 
@@ -65,8 +66,8 @@ class _Candidates:
 
 
 def find_duplicates(
-    source: NDArray[np.uint8],
-    target: NDArray[np.uint8],
+    source: ImageArray,
+    target: ImageArray,
     show_source: Pixels,
     show_target: Pixels,
     progress: Progress | None = None,
@@ -98,9 +99,9 @@ def _nearness(duplicate: Duplicate) -> tuple[float, int]:
     return duplicate.distance, duplicate.target
 
 
-def _candidates(source: NDArray[np.uint8], target: NDArray[np.uint8], progress: Progress | None) -> _Candidates:
+def _candidates(source: ImageArray, target: ImageArray, progress: Progress | None) -> _Candidates:
     few = len(source) * len(target) > _FEW_CROPS_ABOVE
-    target_index = CoarseIndex(target, few=few)
+    target_index = CoarseIndex(target[:], few=few)
     others = np.empty((len(target_index), min(REFERENCE_RANK, len(target_index) - 1)), np.intp)
     usual = np.empty(len(target_index), np.float32)
     for rows in target_index.blocks(target_index):

@@ -4,7 +4,7 @@ The rest of the package uses `ImageSet`, `TargetSet`, `ImageShape` and `Groups`.
 one kind of input (a folder, a file, a class of torchvision) to the packer, each as a `Sample`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -15,6 +15,7 @@ from PIL import Image
 
 from tui_influence.datasets.errors import BadImageError, abbreviate_list
 from tui_influence.errors import DatasetError
+from tui_influence.image_selection import ImageArray
 from tui_influence.text import pluralize, printable
 
 Images = NDArray[np.uint8]
@@ -31,7 +32,7 @@ class ImageSet:
     """Labelled images of one size.
 
     Attributes:
-        images: (N, H, W, C) uint8, C is 1 or 3; memory-mapped, read-only.
+        images: (N, H, W, C) uint8, C is 1 or 3; memory-mapped, read-only; all images of an array, or some of them.
         labels: (N,) class of each image.
         classes: names of the classes.
         names: (N,) name of each image: its path below the dataset's directory, or "class/index" (the index
@@ -41,7 +42,7 @@ class ImageSet:
         counts: (C, 256) pixels of each channel that have each value; None in entries of older versions.
     """
 
-    images: Images
+    images: ImageArray
     labels: Labels
     classes: tuple[str, ...]
     names: tuple[str, ...]
@@ -137,8 +138,8 @@ class DatasetReader(Protocol):
     def count(self) -> int:
         """Number of samples."""
 
-    def samples(self) -> Iterator[Sample]:
-        """All samples, in a fixed order."""
+    def samples(self, positions: Sequence[int]) -> Iterator[Sample]:
+        """The samples at some positions below `count`, in this order; no others are read."""
 
     def finalize_labels(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
         """Return the classes of the samples that could be read, and their labels in terms of these classes.

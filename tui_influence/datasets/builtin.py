@@ -7,7 +7,7 @@ pools never change; `train_per_class` and `test_per_class` choose from them.
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from importlib import resources
 from typing import Literal
@@ -49,9 +49,9 @@ class BuiltinReader:
         """Number of images of the part."""
         return len(self._positions)
 
-    def samples(self) -> Iterator[Sample]:
-        """The images of the part, in file order."""
-        return (self._sample(position) for position in self._positions)
+    def samples(self, positions: Sequence[int]) -> Iterator[Sample]:
+        """Images of the part, which are in file order."""
+        return (self._sample(self._positions[position]) for position in positions)
 
     def finalize_labels(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
         """Return the classes of the dataset, all of which have images."""

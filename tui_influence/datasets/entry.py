@@ -4,6 +4,9 @@
     labels.npy      (N,) int64
     manifest.json   names of classes and images, hash of the pixels; hash of each block of them, and their counts
 
+A selection of another entry's images has `positions.npy`, (n,) int64, in place of the pixels; its manifest names that
+entry and has a hash of the positions. All else is as if the images had been packed alone.
+
 The fingerprint, which is also the name of the entry's directory, is a hash of pixels, labels, classes and names. The
 hashes of blocks and the counts have a digest of their own. Entries of older versions lack them; for a large one they
 are measured when it is first opened, which compares all of its pixels.
@@ -13,9 +16,11 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 from random import SystemRandom
 from typing import Any, BinaryIO
@@ -26,12 +31,13 @@ from numpy.typing import NDArray
 from tui_influence.datasets.base import Images, ImageSet, Labels
 from tui_influence.datasets.errors import printable_path, reason_of
 from tui_influence.errors import DatasetError
+from tui_influence.image_selection import ImageSelection
 from tui_influence.npy_header import Header, read_header
 from tui_influence.pixel_counts import VALUES, pixel_counts
 from tui_influence.regular_files import open_regular, read_regular
 
 FORMAT = 1
-IMAGES, LABELS, MANIFEST = "images.npy", "labels.npy", "manifest.json"
+IMAGES, LABELS, MANIFEST, POSITIONS = "images.npy", "labels.npy", "manifest.json", "positions.npy"
 
 VERIFIED_BYTES = 128 << 20
 """Entries up to this size are compared with their hash each time they are opened: a tenth of a second."""
@@ -48,6 +54,7 @@ _OTHER_PIXELS = f"the pixels in {IMAGES} are not those that were packed"
 _OUT_OF_RESOURCES = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _SLICE_BYTES = 1 << 24
 _DIGEST_BYTES = 8
+_HASH_THREADS = 4
 _MAX_MANIFEST_BYTES = 2 << 30
 _MAX_LABEL_BYTES = 1 << 30
 
@@ -59,6 +66,10 @@ class Verification(Enum):
     SAMPLE = "sample"
     """All of them up to `VERIFIED_BYTES`, else `SAMPLED_BLOCKS` blocks; all if there are no hashes of blocks."""
     WHOLE = "whole"
+
+
+ReadEntry = Callable[[str, Verification], ImageSet]
+"""Returns the entry of a fingerprint; raises `DamagedEntryError`."""
 
 
 class DamagedEntryError(Exception):
@@ -97,26 +108,40 @@ class VerifiedEntry:
 
 
 class PixelMeter:
-    """Meter of the hash, the hashes of blocks and the counts of pixels that come a few images at a time."""
+    """Meter of the hash, the hashes of blocks and the counts of pixels that come a few images at a time.
+
+    The hash of all pixels takes them one after the other; meanwhile, threads hash the blocks.
+    """
 
     def __init__(self, channels: int) -> None:
         self._whole = hashlib.sha256()
         self._blocks: list[str] = []
         self._block, self._block_filled = block_hash(), 0
         self._counts = np.zeros((channels, VALUES), dtype=np.int64)
+        self._threads = ThreadPoolExecutor(_HASH_THREADS, thread_name_prefix="hash")
 
-    def add(self, images: Images) -> None:
-        """Measure images, (n, H, W, C) uint8, that are contiguous."""
-        self._counts += pixel_counts(images)
+    def add(self, images: Images, counts: NDArray[np.int64] | None = None) -> None:
+        """Measure images, (n, H, W, C) uint8, that are contiguous; `counts` are theirs, if they have been counted."""
+        if not len(images):
+            return
+        self._counts += pixel_counts(images) if counts is None else counts
         data = images.data.cast("B")
-        self._whole.update(data)
-        while data:
-            part, data = data[: BLOCK_BYTES - self._block_filled], data[BLOCK_BYTES - self._block_filled :]
-            self._block.update(part)
-            self._block_filled += len(part)
-            if self._block_filled == BLOCK_BYTES:
-                self._blocks.append(self._block.hexdigest())
-                self._block, self._block_filled = block_hash(), 0
+        whole = self._threads.submit(self._whole.update, data)
+        first = min(len(data), BLOCK_BYTES - self._block_filled)
+        self._fill_block(data[:first])
+        last = first + (len(data) - first) // BLOCK_BYTES * BLOCK_BYTES
+        blocks = [data[start : start + BLOCK_BYTES] for start in range(first, last, BLOCK_BYTES)]
+        self._blocks += self._threads.map(_hash_of_block, blocks)
+        self._fill_block(data[last:])
+        whole.result()
+
+    def _fill_block(self, part: memoryview) -> None:
+        """Add bytes to the last block, which has room for them."""
+        self._block.update(part)
+        self._block_filled += len(part)
+        if self._block_filled == BLOCK_BYTES:
+            self._blocks.append(self._block.hexdigest())
+            self._block, self._block_filled = block_hash(), 0
 
     def digest(self) -> str:
         """Return the hash of all pixels so far."""
@@ -128,15 +153,23 @@ class PixelMeter:
         return PixelMeasurements("".join(self._blocks + last), self._counts.copy())
 
 
-def read_entry(folder: Path, fingerprint: str, verification: Verification) -> VerifiedEntry:
+def read_entry(
+    folder: Path, fingerprint: str, verification: Verification, read_whole: ReadEntry | None
+) -> VerifiedEntry:
     """Return the dataset that is packed in a directory.
+
+    Args:
+        folder: the directory.
+        fingerprint: of the dataset.
+        verification: how many of its pixels are compared.
+        read_whole: reads another entry, of which this may be a selection; None if it must not be one.
 
     Raises:
         DamagedEntryError: it is missing, or differs from the packed data.
         DatasetError: the machine is at fault, so the entry could not be compared.
     """
     try:
-        return _read_entry(folder, fingerprint, verification)
+        return _read_entry(folder, fingerprint, verification, read_whole)
     except (KeyError, TypeError, AttributeError) as error:
         raise DamagedEntryError(f"{MANIFEST} is no manifest") from error
     except FileNotFoundError as error:
@@ -149,9 +182,7 @@ def read_entry(folder: Path, fingerprint: str, verification: Verification) -> Ve
 
 def write_labels(folder: Path, labels: Labels) -> None:
     """Write the labels of an entry."""
-    with (folder / LABELS).open("wb") as file:
-        np.save(file, labels.astype(np.int64), allow_pickle=False)
-        sync_file(file)
+    _write_whole_numbers(folder, LABELS, labels)
 
 
 def write_manifest(
@@ -163,9 +194,20 @@ def write_manifest(
     measured: PixelMeasurements,
 ) -> None:
     """Write the manifest of an entry, whose pixels hash to `digest`."""
+    _write_manifest(folder, fingerprint, digest, classes, names, measured.to_json(fingerprint))
+
+
+def _write_manifest(
+    folder: Path,
+    fingerprint: str,
+    digest: str,
+    classes: Sequence[str],
+    names: Sequence[str],
+    further: dict[str, Any],
+) -> None:
     manifest = {"format": FORMAT, "fingerprint": fingerprint, "pixels": digest, "classes": classes, "names": names}
     with (folder / MANIFEST).open("wb") as file:
-        file.write(json.dumps(manifest | measured.to_json(fingerprint)).encode())
+        file.write(json.dumps(manifest | further).encode())
         sync_file(file)
 
 
@@ -173,13 +215,16 @@ def compute_fingerprint(
     digest: str, shape: Sequence[int], labels: Labels, classes: Sequence[str], names: Sequence[str]
 ) -> str:
     """Return the hash of a whole dataset; `digest` is the hash of its pixels."""
-    numbers = hashlib.sha256(labels.astype("<i8").tobytes()).hexdigest()
-    return _hash_of_json([FORMAT, digest, list(shape), numbers, list(classes), list(names)])
+    return _hash_of_json([FORMAT, digest, list(shape), _hash_of_numbers(labels), list(classes), list(names)])
 
 
 def block_hash(block: bytes | memoryview = b"") -> "hashlib.blake2b":
     """Return the hash of a block, which `update` continues."""
     return hashlib.blake2b(block, digest_size=_DIGEST_BYTES)
+
+
+def _hash_of_block(block: memoryview) -> str:
+    return block_hash(block).hexdigest()
 
 
 def sync_file(file: BinaryIO) -> None:
@@ -188,13 +233,20 @@ def sync_file(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _read_entry(folder: Path, fingerprint: str, verification: Verification) -> VerifiedEntry:
+def _read_entry(
+    folder: Path, fingerprint: str, verification: Verification, read_whole: ReadEntry | None
+) -> VerifiedEntry:
     try:
         manifest = json.loads(read_regular(folder / MANIFEST, _MAX_MANIFEST_BYTES, links=False))
     except (ValueError, RecursionError):
         raise DamagedEntryError(f"{MANIFEST} is not JSON") from None
     classes, names = tuple(manifest["classes"]), tuple(manifest["names"])
-    labels = _labels(folder)
+    labels = _whole_numbers(folder, LABELS)
+    if "selection" in manifest:
+        if read_whole is None:
+            raise DamagedEntryError("a selection of a selection, which no entry is")
+        images = _selected_images(folder, manifest, fingerprint, labels, classes, names, verification, read_whole)
+        return VerifiedEntry(images, None)
     with open_regular(folder / IMAGES, links=False) as file:
         header = _header(file, IMAGES, np.dtype(np.uint8))
         if len(header.shape) != 4 or labels.shape != header.shape[:1] or len(names) != len(labels):
@@ -213,17 +265,130 @@ def _read_entry(folder: Path, fingerprint: str, verification: Verification) -> V
         elif verification is Verification.SAMPLE:
             measured = _measure_whole(file, header, digest)
             new_manifest = json.dumps(manifest | measured.to_json(fingerprint)).encode()
-        images: Images = np.memmap(file, np.uint8, "r", header.offset, header.shape)
+        pixels: Images = np.memmap(file, np.uint8, "r", header.offset, header.shape)
     counts = measured.counts if measured else None
-    return VerifiedEntry(ImageSet(images, labels, classes, names, fingerprint, counts=counts), new_manifest)
+    return VerifiedEntry(ImageSet(pixels, labels, classes, names, fingerprint, counts=counts), new_manifest)
 
 
-def _labels(folder: Path) -> Labels:
-    with open_regular(folder / LABELS, links=False) as file:
-        header = _header(file, LABELS, np.dtype(np.int64))
+def _selected_images(
+    folder: Path,
+    manifest: dict[str, Any],
+    fingerprint: str,
+    labels: Labels,
+    classes: tuple[str, ...],
+    names: tuple[str, ...],
+    verification: Verification,
+    read_whole: ReadEntry,
+) -> ImageSet:
+    """Return a selection of another entry's images."""
+    content = manifest["selection"]
+    if manifest["selection_hash"] != _hash_of_json([fingerprint, content]):
+        raise DamagedEntryError(f"{MANIFEST} is not what was written")
+    positions = _whole_numbers(folder, POSITIONS)
+    if _hash_of_numbers(positions) != content["positions"]:
+        raise DamagedEntryError(f"{POSITIONS} are not those that were written")
+    if len(positions) != len(labels) or len(names) != len(labels):
+        raise DamagedEntryError("positions, labels and names are not equally many")
+    image_bytes = int(np.prod(content["shape"][1:]))
+    is_large = len(positions) * image_bytes > VERIFIED_BYTES
+    is_sampled = verification is Verification.SAMPLE and is_large
+    whole = read_whole(str(content["whole"]), Verification.SAMPLE if is_sampled else Verification.NONE)
+    assert not isinstance(whole.images, ImageSelection)
+    if whole.images.shape[1:] != tuple(content["shape"][1:]):
+        raise DamagedEntryError(f"{MANIFEST} is of other pixels")
+    if len(positions) and not 0 <= positions.min() <= positions.max() < len(whole):
+        raise DamagedEntryError(f"{POSITIONS} are not of this dataset")
+    images = ImageSelection(whole.images, positions)
+    digest, counts = str(manifest["pixels"]), np.array(content["counts"], dtype=np.int64)
+    if fingerprint != compute_fingerprint(digest, images.shape, labels, classes, names):
+        raise DamagedEntryError("labels or names are not those that were packed")
+    if counts.shape != (images.shape[3], VALUES):
+        raise DamagedEntryError(f"{MANIFEST} is of other pixels")
+    if verification is Verification.WHOLE or (verification is Verification.SAMPLE and not is_large):
+        hash_of_selected = hashlib.sha256()
+        for part in read_selected(images, folder.parent / whole.fingerprint):
+            hash_of_selected.update(part.data)
+        if hash_of_selected.hexdigest() != digest:
+            raise DamagedEntryError(_OTHER_PIXELS)
+    return ImageSet(images, labels, classes, names, fingerprint, counts=counts)
+
+
+def read_selected(images: ImageSelection, whole_folder: Path) -> Iterator[Images]:
+    """Yield the selected images, a few at a time; they are read, not mapped, so that a broken disk is an error.
+
+    Args:
+        images: of an entry.
+        whole_folder: directory of the entry that has their pixels.
+    """
+    sides = images.shape[1:]
+    image_bytes = int(np.prod(sides))
+    step = max(1, _SLICE_BYTES // image_bytes)
+    with open_regular(whole_folder / IMAGES, links=False) as file:
+        offset = _header(file, IMAGES, np.dtype(np.uint8)).offset
+        for start in range(0, len(images), step):
+            positions = images.positions[start : start + step]
+            pixels = np.empty((len(positions), *sides), np.uint8)
+            bounds = [0, *(np.flatnonzero(np.diff(positions) != 1) + 1), len(positions)]
+            for first, end in pairwise(bounds):  # images that are stored one after the other
+                part, at = pixels[first:end], offset + int(positions[first]) * image_bytes
+                if os.preadv(file.fileno(), [part.data.cast("B")], at) != part.nbytes:
+                    raise DamagedEntryError(f"{IMAGES} is too short")
+            yield pixels
+
+
+def write_selection(
+    folder: Path, images: ImageSelection, whole: ImageSet, whole_folder: Path, labels: Labels, classes: Sequence[str]
+) -> str:
+    """Write an entry that selects images of another; return its fingerprint.
+
+    Args:
+        folder: directory of the new entry.
+        images: images of `whole`.
+        whole: images of the other entry.
+        whole_folder: its directory.
+        labels: (n,) labels of the selected images.
+        classes: names of the classes.
+
+    Raises:
+        DamagedEntryError: the other entry is too short.
+    """
+    names = [whole.names[position] for position in images.positions]
+    pixels, counts = hashlib.sha256(), np.zeros((images.shape[3], VALUES), dtype=np.int64)
+    for part in read_selected(images, whole_folder):
+        pixels.update(part.data)
+        counts += pixel_counts(part)
+    digest = pixels.hexdigest()
+    fingerprint = compute_fingerprint(digest, images.shape, labels, classes, names)
+    content = {
+        "whole": whole.fingerprint,
+        "positions": _hash_of_numbers(images.positions),
+        "shape": images.shape,
+        "counts": counts.tolist(),
+    }
+    selection = {"selection": content, "selection_hash": _hash_of_json([fingerprint, content])}
+    _write_whole_numbers(folder, POSITIONS, images.positions)
+    write_labels(folder, labels)
+    _write_manifest(folder, fingerprint, digest, classes, names, selection)
+    return fingerprint
+
+
+def _whole_numbers(folder: Path, name: str) -> Labels:
+    """Return an array (N,) int64 of an entry."""
+    with open_regular(folder / name, links=False) as file:
+        header = _header(file, name, np.dtype(np.int64))
         if header.size > _MAX_LABEL_BYTES or len(header.shape) != 1:
-            raise DamagedEntryError(f"{LABELS} are no labels")
+            raise DamagedEntryError(f"{name} is no list of numbers")
         return np.frombuffer(file.read(), np.int64).copy()
+
+
+def _write_whole_numbers(folder: Path, name: str, numbers: Labels) -> None:
+    with (folder / name).open("wb") as file:
+        np.save(file, numbers.astype(np.int64), allow_pickle=False)
+        sync_file(file)
+
+
+def _hash_of_numbers(numbers: Labels) -> str:
+    return hashlib.sha256(numbers.astype("<i8").tobytes()).hexdigest()
 
 
 def _header(file: BinaryIO, name: str, dtype: np.dtype[Any]) -> Header:

@@ -6,7 +6,7 @@ image's, are ignored; links are followed, each directory once a class, so a link
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -71,13 +71,13 @@ class FolderReader:
 
     def count(self) -> int:
         """Number of image files."""
-        return sum(map(len, self._listing.values()))
+        return len(self._files)
 
-    def samples(self) -> Iterator[Sample]:
-        """All images, class by class."""
-        for label, files in enumerate(self._listing.values()):
-            for file in files:
-                yield Sample(file.name, label, self.root / file.name)
+    def samples(self, positions: Sequence[int]) -> Iterator[Sample]:
+        """Images, which are in the order of their classes."""
+        for position in positions:
+            label, file = self._files[position]
+            yield Sample(file.name, label, self.root / file.name)
 
     def finalize_labels(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
         """Return the class directories, each of which must have a readable image."""
@@ -91,6 +91,11 @@ class FolderReader:
             if path.is_absolute() or ".." in path.parts:
                 raise DatasetError(f"{printable(name)} is not an image of {self.display_name}")
             yield Sample(name, 0, self.root / path)
+
+    @cached_property
+    def _files(self) -> list[tuple[int, _ImageFile]]:
+        """Label and file of each image."""
+        return [(label, file) for label, files in enumerate(self._listing.values()) for file in files]
 
     @cached_property
     def _listing(self) -> dict[str, list[_ImageFile]]:

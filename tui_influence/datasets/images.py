@@ -21,6 +21,7 @@ from PIL import Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - register
 
 from tui_influence.datasets.base import Images, ImageShape, Sample
 from tui_influence.datasets.errors import BadImageError, image_reason
+from tui_influence.errors import DatasetError
 from tui_influence.regular_files import open_regular
 
 MAX_PIXELS_IN_FLIGHT = 1 << 25
@@ -54,8 +55,34 @@ class PixelBudget:
                 self._changed.notify_all()
 
 
+class OverShareError(DatasetError):
+    """An image has more pixels than the share of a process that decodes images for another."""
+
+
+class PixelShare(PixelBudget):
+    """The part of another process's budget that this process has; a larger image is an error."""
+
+    @contextmanager
+    def take(self, pixels: int) -> Iterator[None]:
+        """Take pixels while the context lasts.
+
+        Raises:
+            OverShareError: they are more than the share.
+        """
+        if pixels > self._pixels:
+            raise OverShareError(f"{pixels:,} pixels are more than the share of this process")
+        with super().take(pixels):
+            yield
+
+
 PIXEL_BUDGET = PixelBudget(MAX_PIXELS_IN_FLIGHT)
 """The budget of this process."""
+
+
+def set_budget(budget: PixelBudget) -> None:
+    """Replace the budget of this process, before it decodes an image."""
+    global PIXEL_BUDGET
+    PIXEL_BUDGET = budget
 
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM")
@@ -128,6 +155,8 @@ def render_sample(sample: Sample, side: int, channels: int) -> Images:
     try:
         with _open_sample(sample) as image:
             return to_square(image, side, channels)
+    except OverShareError:
+        raise
     except Exception as error:  # decoders of foreign data raise any exception
         raise BadImageError(image_reason(error)) from error
 

@@ -1,18 +1,19 @@
 """Sources and targets as packed images: the reader of a section, the seeded choice per class, and matching classes."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
-from tui_influence.config.schema import Source, SourceSection, Target
-from tui_influence.datasets.base import MIN_CLASSES, DatasetReader, ImageSet, ImageShape, Part, TargetSet
-from tui_influence.datasets.cache import Cache
+from tui_influence.config.schema import OnBadImage, Source, SourceSection, Target
+from tui_influence.datasets.base import DatasetReader, ImageSet, ImageShape, Part, TargetSet
+from tui_influence.datasets.cache import Cache, make_key
+from tui_influence.datasets.choice import Choice, everything
 from tui_influence.datasets.errors import abbreviate_list
-from tui_influence.datasets.groups import read_class_list, read_image_list
 from tui_influence.datasets.images import quiet_decoding
-from tui_influence.datasets.packing import Progress, pack, select
-from tui_influence.designs import choose_per_class
+from tui_influence.datasets.packing import Progress, key_of_whole, pack, pack_part
 from tui_influence.errors import DatasetError
 from tui_influence.regular_files import expand_home
 from tui_influence.text import printable
@@ -39,6 +40,8 @@ def open_reader(section: Source | Target, part: Part, *, trusted: bool) -> Datas
 
 
 MAX_NATIVE_SIDE = 64
+MIN_SHARE = 0.25
+"""Share of the images of a dataset from which on all of it is packed, though some are chosen."""
 _SOURCE_STREAM, _TRAIN_STREAM, _TEST_STREAM = 0, 1, 2
 
 
@@ -83,22 +86,18 @@ def load_source(
         DatasetError: the data cannot be read, or the cache cannot be written; a `DatasetProblemsError` with `details`
             if there are several problems.
     """
-    store = Cache(cache)
-    images = pack(
-        open_reader(section, "source", trusted=trusted),
-        resolution=resolution,
-        channels=channels,
-        on_bad_image=section.on_bad_image,
-        cache=store,
-        progress=progress,
-    )
-    images_of_run = _choose_per_class(images, section.per_class, seed, _SOURCE_STREAM, store)
-    if section.keep is not None:
-        images_of_run = _keep_classes(images_of_run, expand_home(section.keep), store)
-    if section.exclude is None:
-        return images_of_run
-    partial = section.per_class is not None or section.keep is not None
-    return _exclude_images(images_of_run, expand_home(section.exclude), store, partial=partial)
+
+    def choose(choice: Choice) -> Choice:
+        choice = choice.per_class(section.per_class, seed, _SOURCE_STREAM)
+        if section.keep is not None:
+            choice = choice.keep(expand_home(section.keep))
+        if section.exclude is None:
+            return choice
+        partial = section.per_class is not None or section.keep is not None
+        return choice.exclude(expand_home(section.exclude), partial=partial)
+
+    loading = _Loading(resolution, channels, section.on_bad_image, Cache(cache), progress)
+    return loading.load(open_reader(section, "source", trusted=trusted), choose)
 
 
 def load_target(
@@ -118,25 +117,17 @@ def load_target(
     Raises:
         DatasetError: as `load_source`, or the classes of the two differ.
     """
-    store = Cache(cache)
-    readers = open_reader(section, "train", trusted=trusted), open_reader(section, "test", trusted=trusted)
-    _check_declared_classes(section.name, *readers)
-    train, test = (
-        pack(
-            reader,
-            resolution=resolution,
-            channels=channels,
-            on_bad_image=section.on_bad_image,
-            cache=store,
-            progress=progress,
-        )
-        for reader in readers
-    )
-    test = _relabel(section.name, test, train.classes, store)
-    return TargetSet(
-        train=_choose_per_class(train, section.train_per_class, seed, _TRAIN_STREAM, store),
-        test=_choose_per_class(test, section.test_per_class, seed, _TEST_STREAM, store),
-    )
+    train_reader, test_reader = (open_reader(section, part, trusted=trusted) for part in ("train", "test"))
+    _check_declared_classes(section.name, train_reader, test_reader)
+    loading = _Loading(resolution, channels, section.on_bad_image, Cache(cache), progress)
+    train = loading.load(train_reader, lambda choice: choice.per_class(section.train_per_class, seed, _TRAIN_STREAM))
+
+    def choose_test(choice: Choice) -> Choice:
+        if not set(choice.classes) <= set(train.classes):
+            _check_same_classes(section.name, train.classes, choice.classes)
+        return choice.relabel(train.classes).per_class(section.test_per_class, seed, _TEST_STREAM)
+
+    return TargetSet(train, loading.load(test_reader, choose_test))
 
 
 def reopen(fingerprint: str, cache: Path | None = None) -> ImageSet | None:
@@ -148,44 +139,80 @@ def reopen(fingerprint: str, cache: Path | None = None) -> ImageSet | None:
     return Cache(cache).open(fingerprint)
 
 
-def _choose_per_class(images: ImageSet, per_class: int | None, seed: int, stream: int, cache: Cache) -> ImageSet:
-    """Return at most `per_class` images of each class."""
-    if per_class is None:
-        return images
-    positions = choose_per_class(images.labels, per_class, seed, stream)
-    if len(positions) == len(images):
-        return images
-    return select(images, positions, images.labels[positions], images.classes, cache)
+@dataclass(frozen=True)
+class _Loading:
+    """How images are loaded.
+
+    Attributes:
+        resolution: side of the packed images, in pixels.
+        channels: of the packed images.
+        on_bad_image: what an unreadable image is.
+        cache: of packed datasets.
+        progress: called with (images done, images in all) while packing.
+    """
+
+    resolution: int
+    channels: int
+    on_bad_image: OnBadImage
+    cache: Cache
+    progress: Progress | None
+
+    def load(self, reader: DatasetReader, choose: Callable[[Choice], Choice]) -> ImageSet:
+        """Return the images of a reader that `choose` chooses.
+
+        The whole dataset is packed once, and any choice from it takes no more disk. If the choice is a small part of
+        image files that have not been packed, only that part is packed.
+        """
+        key = key_of_whole(reader, self.resolution, self.channels)
+        part = self._small_part(reader, key, choose)
+        if part is not None:
+            return pack_part(
+                reader,
+                part,
+                make_key("part", key, part.digest()),
+                resolution=self.resolution,
+                channels=self.channels,
+                cache=self.cache,
+                progress=self.progress,
+            )
+        images = pack(
+            reader,
+            key,
+            resolution=self.resolution,
+            channels=self.channels,
+            on_bad_image=self.on_bad_image,
+            cache=self.cache,
+            progress=self.progress,
+        )
+        choice = choose(everything(images.labels, images.classes, images.names, images.skipped))
+        if choice.is_all:
+            return images
+        key_of_choice = make_key("select", images.fingerprint, choice.digest())
+        selected = self.cache.select(key_of_choice, images, choice.positions, choice.labels, choice.classes)
+        return replace(selected, skipped=images.skipped)
+
+    def _small_part(self, reader: DatasetReader, key: str, choose: Callable[[Choice], Choice]) -> Choice | None:
+        """Return the choice if only its images are to be packed; None if the whole dataset is, or has been.
+
+        Which images are readable decides about the others where unreadable ones are skipped: then all are packed.
+        """
+        if self.on_bad_image == "skip" or self.cache.has(key):
+            return None
+        listing = _list_files(reader)
+        choice = choose(listing) if listing is not None else None
+        is_small = choice is not None and len(choice) < MIN_SHARE * len(choice.all_names)
+        return choice if is_small else None
 
 
-def _keep_classes(images: ImageSet, path: Path, cache: Cache) -> ImageSet:
-    """Return the images of the classes that a file lists, chosen as if all classes were used."""
-    listed_classes = set(read_class_list(path, images.classes))
-    classes = tuple(name for name in images.classes if name in listed_classes)
-    if len(classes) < MIN_CLASSES:
-        raise DatasetError(f"{printable(str(path))} keeps {len(classes)} classes: at least {MIN_CLASSES} must stay")
-    if classes == images.classes:
-        return images
-    new_label = np.array(
-        [classes.index(name) if name in listed_classes else -1 for name in images.classes], dtype=np.int64
-    )
-    labels = new_label[images.labels]
-    positions = np.flatnonzero(labels >= 0)
-    return select(images, positions, labels[positions], classes, cache)
-
-
-def _exclude_images(images: ImageSet, path: Path, cache: Cache, *, partial: bool) -> ImageSet:
-    """Return the images that a file does not list, chosen as if none were left out."""
-    excluded = set(read_image_list(path, [*images.names, *images.skipped], partial=partial))
-    is_included = np.array([name not in excluded for name in images.names])
-    empty_classes = np.flatnonzero(np.bincount(images.labels[is_included], minlength=len(images.classes)) == 0)
-    if empty_classes.size:
-        names = abbreviate_list([printable(images.classes[label], 60) for label in empty_classes])
-        raise DatasetError(f"{printable(str(path))} leaves no image of {names}; `keep` leaves classes out")
-    if is_included.all():
-        return images
-    positions = np.flatnonzero(is_included)
-    return select(images, positions, images.labels[positions], images.classes, cache)
+def _list_files(reader: DatasetReader) -> Choice | None:
+    """Return all samples of a reader of image files, as if all could be read; None for other readers."""
+    total = reader.count()
+    first = next(reader.samples(range(min(total, 1))), None)
+    if first is None or not isinstance(first.content, Path):
+        return None
+    samples = list(reader.samples(range(total)))
+    classes, labels = reader.finalize_labels(np.array([sample.label for sample in samples], dtype=np.int64))
+    return everything(labels, classes, [sample.name for sample in samples])
 
 
 def _check_declared_classes(target: str, train: DatasetReader, test: DatasetReader) -> None:
@@ -193,17 +220,6 @@ def _check_declared_classes(target: str, train: DatasetReader, test: DatasetRead
     train_classes, test_classes = train.declared_classes, test.declared_classes
     if train_classes is not None and test_classes is not None:
         _check_same_classes(target, train_classes, test_classes)
-
-
-def _relabel(target: str, test: ImageSet, classes: tuple[str, ...], cache: Cache) -> ImageSet:
-    """Return test images with labels in terms of the training images' classes, some of which they may lack."""
-    if test.classes == classes:
-        return test
-    label_of = {name: label for label, name in enumerate(classes)}
-    if not set(test.classes) <= set(label_of):
-        _check_same_classes(target, classes, test.classes)
-    labels = np.array([label_of[name] for name in test.classes], dtype=np.int64)[test.labels]
-    return select(test, np.arange(len(test), dtype=np.int64), labels, classes, cache)
 
 
 def _check_same_classes(target: str, train: tuple[str, ...], test: tuple[str, ...]) -> None:

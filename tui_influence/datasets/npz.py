@@ -9,7 +9,7 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,9 +91,9 @@ class NpzReader:
         """Number of images."""
         return len(self._contents.labels)
 
-    def samples(self) -> Iterator[Sample]:
-        """All images, in file order."""
-        return self._read(range(self.count()))
+    def samples(self, positions: Sequence[int]) -> Iterator[Sample]:
+        """Images, which are in file order."""
+        return self._read(positions)
 
     def finalize_labels(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
         """Return the classes of the file."""

@@ -1,19 +1,22 @@
-"""Packing: images of a reader, decoded and scaled in a few threads, streamed into the cache.
+"""Packing: images of a reader, decoded and scaled on all cores, streamed into the cache.
 
-Only a few batches are in memory at any time, whatever the size of the dataset.
+Only a few batches are in memory at any time, whatever the size of the dataset. What an interrupted process has packed
+is not decoded again.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tui_influence.config.schema import OnBadImage
-from tui_influence.datasets.base import DatasetReader, Images, ImageSet, Labels, Sample
-from tui_influence.datasets.cache import Cache, CachedImages, make_key
-from tui_influence.datasets.errors import BadImageError, unreadable_images
-from tui_influence.datasets.images import quiet_decoding, render_sample
+from tui_influence.datasets.base import DatasetReader, ImageSet, Labels, Sample
+from tui_influence.datasets.cache import Cache, CachedImages, EntryWriter, make_key
+from tui_influence.datasets.choice import Choice
+from tui_influence.datasets.decoder_pool import make_decoder
+from tui_influence.datasets.errors import unreadable_images
+from tui_influence.datasets.images import quiet_decoding
 from tui_influence.errors import DatasetError
 from tui_influence.text import printable
 from tui_influence.threads import Item, Result, map_ahead
@@ -27,13 +30,14 @@ _MIN_THREADS, _MAX_THREADS = 2, 16
 
 
 def thread_count() -> int:
-    """Return the number of threads that decode: one for each core that this process may use."""
+    """Return the number of threads, or processes, that decode: one for each core that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(max(cores, _MIN_THREADS), _MAX_THREADS)
 
 
 def pack(
     reader: DatasetReader,
+    key: str,
     *,
     resolution: int,
     channels: int,
@@ -43,54 +47,64 @@ def pack(
 ) -> ImageSet:
     """Return the images of a reader at a resolution, from the cache if they have been packed before.
 
+    Args:
+        reader: of the dataset.
+        key: `key_of_whole`.
+        resolution: side of the packed images, in pixels.
+        channels: of the packed images.
+        on_bad_image: whether an unreadable image is an error.
+        cache: of packed datasets.
+        progress: called with (images done, images in all) while packing.
+
     Raises:
         DatasetError: the data are missing or malformed, images are unreadable (unless they are to be skipped), or the
             cache cannot be written.
     """
-    key = make_key(type(reader).__name__, reader.stamp(), resolution, channels)
     packed = cache.find(key) or _pack_images(reader, resolution, channels, on_bad_image, cache, key, progress)
     if packed.unreadable and on_bad_image == "error":
         raise unreadable_images(reader.display_name, packed.unreadable)
     return replace(packed.images, skipped=tuple(name for name, _ in packed.unreadable))
 
 
-def select(images: ImageSet, positions: Labels, labels: Labels, classes: tuple[str, ...], cache: Cache) -> ImageSet:
-    """Return some images of a packed set, with labels in terms of `classes`: a separate entry of the cache.
+def key_of_whole(reader: DatasetReader, resolution: int, channels: int) -> str:
+    """Return the key of all images of a reader at a resolution."""
+    return make_key(type(reader).__name__, reader.stamp(), resolution, channels)
+
+
+def pack_part(
+    reader: DatasetReader,
+    choice: Choice,
+    key: str,
+    *,
+    resolution: int,
+    channels: int,
+    cache: Cache,
+    progress: Progress | None = None,
+) -> ImageSet:
+    """Return chosen images of a reader, without packing the others.
 
     Args:
-        images: the set.
-        positions: (n,) indices of the images.
-        labels: (n,) their labels.
-        classes: names of the classes.
-        cache: cache of the set.
+        reader: of the dataset.
+        choice: of its samples.
+        key: of the choice.
+        resolution: side of the packed images, in pixels.
+        channels: of the packed images.
+        cache: of packed datasets.
+        progress: called with (images done, images in all) while packing.
 
     Raises:
-        DatasetError: the cache cannot be written.
+        DatasetError: as `pack`; a chosen image is unreadable.
     """
-    key = make_key("select", images.fingerprint, positions.tolist(), labels.tolist(), classes)
-    cached = cache.find(key)
-    if cached is not None:
-        return replace(cached.images, skipped=images.skipped)
-    height, width, channels = images.images.shape[1:]
-    with cache.write_entry((len(positions), height, width, channels), "a subset") as writer:
-        for start in range(0, len(positions), 1024):
-            writer.append(images.images[positions[start : start + 1024]])
-        names = tuple(images.names[position] for position in positions)
-        selected = writer.finish(key, labels, classes, names)
-    return replace(selected, skipped=images.skipped)
-
-
-@dataclass
-class _DecodedBatch:
-    """A few samples, decoded or unreadable."""
-
-    pixels: list[Images] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.names) + len(self.unreadable)
+    shape = resolution, channels
+    packed = cache.find(key)
+    if packed is not None:
+        return packed.images
+    with cache.write_entry((len(choice), resolution, resolution, channels), reader.display_name, key) as writer:
+        _write_images(writer, reader, choice.positions.tolist(), shape, progress)
+        if writer.unreadable:
+            writer.discard()
+            raise unreadable_images(reader.display_name, writer.unreadable)
+        return writer.finish(key, choice.labels, choice.classes)
 
 
 def _pack_images(
@@ -104,51 +118,63 @@ def _pack_images(
 ) -> CachedImages:
     """Pack all readable images, even if unreadable ones are an error, so that skipping them later costs nothing."""
     total = reader.count()
-    decoded = _DecodedBatch()
-
-    def work(samples: list[Sample]) -> _DecodedBatch:
-        return _render_all(samples, resolution, channels)
-
-    with cache.write_entry((total, resolution, resolution, channels), reader.display_name) as writer:
-        with quiet_decoding():
-            for batch in map_in_threads(work, _batches(reader.samples())):
-                if batch.pixels:
-                    writer.append(np.stack(batch.pixels))
-                decoded.labels += batch.labels
-                decoded.names += batch.names
-                decoded.unreadable += batch.unreadable
-                if progress is not None:
-                    progress(len(decoded), total)
-        if decoded.unreadable and (on_bad_image == "error" and not decoded.names):
-            raise unreadable_images(reader.display_name, decoded.unreadable)
-        if not decoded.names:
-            name, reason = decoded.unreadable[0] if decoded.unreadable else ("", "")
-            reason_text = (
-                f": all {total} are unreadable, such as {printable(name)} ({reason})" if decoded.unreadable else ""
-            )
-            raise DatasetError(f"{reader.display_name} has no images{reason_text}")
+    with cache.write_entry((total, resolution, resolution, channels), reader.display_name, key) as writer:
+        _write_images(writer, reader, range(total), (resolution, channels), progress)
         try:
-            classes, labels = reader.finalize_labels(np.array(decoded.labels, dtype=np.int64))
+            classes, labels = _final_labels(reader, writer, on_bad_image)
         except DatasetError:
-            if decoded.unreadable and on_bad_image == "error":
-                raise unreadable_images(reader.display_name, decoded.unreadable) from None
+            writer.discard()
             raise
-        images = writer.finish(key, labels, classes, tuple(decoded.names), decoded.unreadable)
-    return CachedImages(images, tuple(decoded.unreadable))
+        images = writer.finish(key, labels, classes)
+    return CachedImages(images, tuple(writer.unreadable))
 
 
-def _render_all(samples: list[Sample], resolution: int, channels: int) -> _DecodedBatch:
-    batch = _DecodedBatch()
-    for sample in samples:
-        try:
-            pixels = render_sample(sample, resolution, channels)
-        except BadImageError as error:
-            batch.unreadable.append((sample.name, str(error)))
-        else:
-            batch.pixels.append(pixels)
-            batch.labels.append(sample.label)
-            batch.names.append(sample.name)
-    return batch
+def _final_labels(
+    reader: DatasetReader, writer: EntryWriter, on_bad_image: OnBadImage
+) -> tuple[tuple[str, ...], Labels]:
+    """Return the classes of all written images, and their labels.
+
+    Raises:
+        DatasetError: there are no images, or none of a class.
+    """
+    unreadable = writer.unreadable
+    if not writer.names:
+        if unreadable and on_bad_image == "error":
+            raise unreadable_images(reader.display_name, unreadable)
+        name, reason = unreadable[0] if unreadable else ("", "")
+        total = len(unreadable)
+        reason_text = f": all {total} are unreadable, such as {printable(name)} ({reason})" if unreadable else ""
+        raise DatasetError(f"{reader.display_name} has no images{reason_text}")
+    try:
+        return reader.finalize_labels(np.array(writer.labels, dtype=np.int64))
+    except DatasetError:
+        if unreadable and on_bad_image == "error":
+            raise unreadable_images(reader.display_name, unreadable) from None
+        raise
+
+
+def _write_images(
+    writer: EntryWriter,
+    reader: DatasetReader,
+    positions: Sequence[int],
+    shape: tuple[int, int],
+    progress: Progress | None,
+) -> None:
+    """Write the samples at some positions, after those that an interrupted process has written.
+
+    Args:
+        writer: of the entry.
+        reader: of the dataset.
+        positions: of all samples of the entry.
+        shape: resolution and channels of the images.
+        progress: called with (images done, images in all).
+    """
+    left = positions[len(writer) :]
+    with quiet_decoding(), make_decoder(len(left), thread_count(), *shape) as decode:
+        for batch in map_in_threads(decode, _batches(reader.samples(left))):
+            writer.append(batch)
+            if progress is not None:
+                progress(len(writer), len(positions))
 
 
 def _batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:

@@ -10,7 +10,7 @@ import difflib
 import json
 import numbers
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -74,7 +74,7 @@ class TorchvisionReader:
     def shape(self) -> ImageShape:
         """Shape of the first image."""
         try:
-            return read_shape(next(self.samples()))
+            return read_shape(next(self.samples(range(self.count()))))
         except StopIteration:
             raise DatasetError(f"{self.display_name} has no images") from None
         except BadImageError as error:
@@ -84,11 +84,12 @@ class TorchvisionReader:
         """Number of samples of the split."""
         return len(self._dataset)
 
-    def samples(self) -> Iterator[Sample]:
-        """All samples, read one after the other: few of these classes can be used from two threads."""
-        if self._files is not None:
-            return (Sample(name, label, path) for name, (path, label) in self._files.items())
-        return (self._sample(index) for index in range(len(self._dataset)))
+    def samples(self, positions: Sequence[int]) -> Iterator[Sample]:
+        """Samples, read one after the other: few of these classes can be used from two threads."""
+        if self._files is None:
+            return map(self._sample, positions)
+        files = list(self._files.items())
+        return (Sample(name, label, path) for name, (path, label) in map(files.__getitem__, positions))
 
     def finalize_labels(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
         """Return the classes that occur: some datasets declare one that has no image (EMNIST's letters)."""

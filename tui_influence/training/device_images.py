@@ -18,10 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tui_influence.image_selection import ImageArray, ImageSelection, read_images
 from tui_influence.pixel_counts import VALUES, pixel_counts
 from tui_influence.threads import map_ahead
 from tui_influence.training.augment import Views, cut, erase
-from tui_influence.training.types import Images, Labels
+from tui_influence.training.types import Labels
 
 _SLICE_IMAGES = 4096
 _SLICE_VALUES = 1 << 26
@@ -62,13 +63,13 @@ class DeviceImages(ABC):
     """Labelled images, given to a network on a device in batches.
 
     Attributes:
-        images: (N, H, H, C') uint8.
+        images: uint8; N of them or more, see the subclasses.
         labels: (N,) int64, on the device.
         normalisation: of the source, or that of the starting weights.
         size: side in pixels of the images in a batch, unless views of another side are asked for.
     """
 
-    def __init__(self, images: Tensor | Images, labels: Tensor, normalisation: Normalisation, size: int) -> None:
+    def __init__(self, images: Tensor | ImageArray, labels: Tensor, normalisation: Normalisation, size: int) -> None:
         self.images, self.labels, self.normalisation, self.size = images, labels, normalisation, size
 
     def __len__(self) -> int:
@@ -105,16 +106,14 @@ class DeviceImages(ABC):
             views: of each, on the CPU; None for the whole images.
         """
 
-    def matching(self, images: Images, labels: Labels, *, streamed: bool = False) -> "DeviceImages":
+    def matching(self, images: ImageArray, labels: Labels, *, streamed: bool = False) -> "DeviceImages":
         """Return other images of this size with the channels, normalisation and device of these."""
         _check_side(images, self.stored_side)
         on_device = torch.from_numpy(labels).to(self.device)
         return _images_for(images, on_device, self.normalisation, self.size, streamed=streamed)
 
-    def _portions(
-        self, order: Tensor, size: int, views: Views | None
-    ) -> Generator[tuple[slice, Tensor, Views], None, None]:
-        """Yield where each batch lies in `order`, with its indices and views on the device.
+    def _portions(self, order: Tensor, size: int, views: Views | None) -> Generator[tuple[Tensor, Views], None, None]:
+        """Yield the indices and views of each batch, on the device.
 
         They are copied for many batches at a time: a copy costs the same for few as for many, but those of a whole
         training can take as much memory as the images.
@@ -124,8 +123,7 @@ class DeviceImages(ABC):
             index, some = order[first : first + whole].long().to(self.device), views[first : first + whole]
             some = some.to(self.device)
             for start in range(0, len(index), size):
-                batch = index[start : start + size]
-                yield slice(first + start, first + start + len(batch)), batch, some[start : start + size]
+                yield index[start : start + size], some[start : start + size]
 
     def _batch(self, images: Tensor, index: Tensor, labels: Tensor, views: Views) -> Batch:
         """Return some of `images`, (N, H, H, C) uint8 on the device, for a network."""
@@ -135,26 +133,38 @@ class DeviceImages(ABC):
 
 
 class ResidentImages(DeviceImages):
-    """Images that the device holds, with the channels of the batches."""
+    """Images that the device holds, with the channels of the batches.
+
+    Attributes:
+        images: (M, H, H, C) uint8, on the device.
+        positions: (N,) indices of these images in `images`; None if they are all of them, in order.
+    """
 
     images: Tensor
 
+    def __init__(
+        self, images: Tensor, labels: Tensor, normalisation: Normalisation, size: int, positions: Tensor | None = None
+    ) -> None:
+        super().__init__(images, labels, normalisation, size)
+        self.positions = positions
+
     def batches(self, order: Tensor, size: int, views: Views | None = None) -> Generator[Batch, None, None]:  # noqa: D102
-        for _, index, some in self._portions(order, size, views):
-            yield self._batch(self.images, index, self.labels[index], some)
+        for index, some in self._portions(order, size, views):
+            position = index if self.positions is None else self.positions[index]
+            yield self._batch(self.images, position, self.labels[index], some)
 
 
 class StreamedImages(DeviceImages):
     """Images that stay in the packed file, memory-mapped; their channels may differ from those of the batches."""
 
-    images: Images
+    images: ImageArray
 
     def batches(self, order: Tensor, size: int, views: Views | None = None) -> Generator[Batch, None, None]:  # noqa: D102
         every = torch.arange(min(size, len(order)), device=self.device)
         used: deque[torch.cuda.Event] = deque()
         parts = (order[start : start + size].numpy() for start in range(0, len(order), size))
         with closing(map_ahead(self._read, parts, threads=1, ahead=_READ_AHEAD, name="tinfl-reader")) as batches:
-            for (_, index, some), (pixels, is_copied) in zip(self._portions(order, size, views), batches, strict=True):
+            for (index, some), (pixels, is_copied) in zip(self._portions(order, size, views), batches, strict=True):
                 if is_copied is not None:
                     stream = torch.cuda.current_stream(self.device)
                     stream.wait_event(is_copied)
@@ -168,7 +178,7 @@ class StreamedImages(DeviceImages):
     def _read(self, index: NDArray[np.integer]) -> tuple[Tensor, torch.cuda.Event | None]:
         """Return some images, (B, H, W, C) uint8 on the device, and the end of their copy to a GPU."""
         pixels = torch.empty((len(index), *self.images.shape[1:]), dtype=torch.uint8)
-        np.take(self.images, index, axis=0, out=pixels.numpy(), mode="clip")  # "raise" would take a second copy
+        read_images(self.images, index, pixels.numpy())
         pixels = _channels(pixels, self.channels).contiguous()
         if self.device.type != "cuda":
             return pixels.to(self.device), None
@@ -184,7 +194,7 @@ def _copy_stream(device: torch.device) -> torch.cuda.Stream:
 
 
 def source_images(
-    images: Images,
+    images: ImageArray,
     labels: Labels,
     device: torch.device,
     resolution: int | None,
@@ -217,12 +227,27 @@ def source_images(
 
 
 def _images_for(
-    images: Images, labels: Tensor, normalisation: Normalisation, size: int, *, streamed: bool
+    images: ImageArray, labels: Tensor, normalisation: Normalisation, size: int, *, streamed: bool
 ) -> DeviceImages:
     if streamed:
         return StreamedImages(images, labels, normalisation, size)
-    tensor = _channels(_as_tensor(images), len(normalisation.mean)).contiguous()
+    channels = len(normalisation.mean)
+    if isinstance(images, ImageSelection) and images.shape[3] == channels:
+        if labels.device.type == "cpu":  # the packed file stays the memory of all processes
+            positions = torch.from_numpy(images.positions)
+            return ResidentImages(_as_tensor(images.whole), labels, normalisation, size, positions)
+        return ResidentImages(_copied(images, labels.device), labels, normalisation, size)
+    tensor = _channels(_as_tensor(images[:]), channels).contiguous()
     return ResidentImages(tensor.to(labels.device), labels, normalisation, size)
+
+
+def _copied(images: ImageSelection, device: torch.device) -> Tensor:
+    """Return images on a device; few of them are copied to the host's memory at a time."""
+    pixels = torch.empty(images.shape, dtype=torch.uint8, device=device)
+    step = max(1, min(_SLICE_IMAGES, _SLICE_VALUES // max(1, pixels[0].numel())))
+    for start in range(0, len(images), step):
+        pixels[start : start + step] = torch.from_numpy(images[start : start + step])
+    return pixels
 
 
 def _statistics(counts: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
@@ -249,14 +274,14 @@ def _channels(images: Tensor, channels: int) -> Tensor:
     raise ValueError(f"images of {n_channels} channels cannot be made into {channels}")
 
 
-def _check_side(images: Images, side: int) -> None:
+def _check_side(images: ImageArray, side: int) -> None:
     """Check the side of images, which were scaled when they were packed."""
     height, width = images.shape[1:3]
     if (height, width) != (side, side):
         raise ValueError(f"images of {height} x {width} pixels, not packed at {side} x {side}")
 
 
-def _as_tensor(images: Images) -> Tensor:
+def _as_tensor(images: NDArray[np.uint8]) -> Tensor:
     with warnings.catch_warnings():  # packed images are mapped read-only and never written to
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(np.ascontiguousarray(images))

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from tui_influence.config.schema import TrainSection, Transfer
 from tui_influence.errors import TinflError
+from tui_influence.image_selection import ImageArray
 
-Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
 
@@ -32,7 +32,7 @@ class SourceData:
         counts: (C, 256) pixels of each channel that have each value; None to count them.
     """
 
-    images: Images
+    images: ImageArray
     labels: Labels
     classes: int
     groups: NDArray[np.int32]
@@ -56,9 +56,9 @@ class TargetData:
     """
 
     transfer: Transfer
-    train_images: Images
+    train_images: ImageArray
     train_labels: Labels
-    test_images: Images
+    test_images: ImageArray
     test_labels: Labels
     classes: int
     is_estimated: NDArray[np.bool_] | None = None

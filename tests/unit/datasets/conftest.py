@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from image_files import image_folder
 
-from tui_influence.datasets import packing
+from tui_influence.datasets import batch
 
 
 @pytest.fixture
@@ -21,11 +21,11 @@ def folder(tmp_path: Path) -> Path:
 def decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the images decoded so far."""
     names: list[str] = []
-    render: Callable[..., object] = packing.render_sample
+    render: Callable[..., object] = batch.render_sample
 
     def counted(sample: object, *rest: object) -> object:
         names.append(sample.name)  # type: ignore[attr-defined]
         return render(sample, *rest)
 
-    monkeypatch.setattr(packing, "render_sample", counted)
+    monkeypatch.setattr(batch, "render_sample", counted)
     return names

@@ -12,8 +12,8 @@ from image_files import noise, npz, save, source
 from PIL import Image
 
 from tui_influence.config.schema import NpzSource
+from tui_influence.datasets import decoder_pool, load_source, packing
 from tui_influence.datasets import images as decoding_of_images
-from tui_influence.datasets import load_source, packing
 from tui_influence.datasets.base import Sample
 from tui_influence.datasets.errors import BadImageError
 from tui_influence.datasets.images import PixelBudget, render_sample
@@ -123,13 +123,13 @@ def test_pixels_that_wait_to_be_packed_are_few_bytes_not_few_images(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = []
-    render_all = packing._render_all
+    decode_batch = decoder_pool.decode_batch
 
     def watched(samples: list[Sample], *rest: int) -> object:
         sizes.append(len(samples))
-        return render_all(samples, *rest)
+        return decode_batch(samples, *rest)
 
-    monkeypatch.setattr(packing, "_render_all", watched)
+    monkeypatch.setattr(decoder_pool, "decode_batch", watched)
     monkeypatch.setattr(packing, "_BATCH_BYTES", 3 * 64 * 64 * 3)
     path = npz(tmp_path / "d.npz", x=np.zeros((10, 64, 64, 3), np.uint8), y=np.arange(10) % 2)
     load_source(NpzSource(kind="npz", path=str(path)), seed=0, resolution=8, channels=3, cache=cache)

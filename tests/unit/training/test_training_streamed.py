@@ -5,13 +5,15 @@ import subprocess
 import sys
 import threading
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from tests.unit.training.small_data import images_of, mask, same, source, target, trainer
-from tui_influence.training import device_memory
+from tui_influence.image_selection import ImageSelection
+from tui_influence.training import device_images, device_memory
 from tui_influence.training.device_images import source_images
 from tui_influence.training.device_memory import available_memory, choose_streamed
 from tui_influence.training.types import OutOfMemory
@@ -50,6 +52,42 @@ def test_streamed_images_train_the_same_models(channels, options):
     for name in ("mapping", "ablation", "class_features", "mapped", "nearest"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
     assert not readers()
+
+
+def selected(images):
+    """The images as a selection of an array that has them in another order, and others between them."""
+    positions = np.arange(len(images))[::-1] * 2
+    whole = np.zeros((2 * len(images), *images.shape[1:]), np.uint8)
+    whole[positions] = images
+    return ImageSelection(whole, positions)
+
+
+@pytest.mark.parametrize("image_memory", ["resident", "streamed"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_selection_of_an_array_trains_the_same_models(image_memory, channels):
+    data, transfer = source(channels=channels), target("full-network", classes=3, seed=2, channels=3)
+    parts = {name: selected(getattr(transfer, name)) for name in ("train_images", "test_images")}
+    copies = trainer(data, [transfer], image_memory=image_memory)
+    selections = trainer(
+        replace(data, images=selected(data.images)), [replace(transfer, **parts)], image_memory=image_memory
+    )
+    assert selections.streamed_bytes == copies.streamed_bytes
+    for keep, seed in ((mask(), 0), (mask(1, 3), 1)):
+        assert same(copies.run(keep, seed), selections.run(keep, seed))
+
+
+def test_on_the_cpu_a_selection_is_not_copied():
+    images, labels = images_of(3, 40)
+    selection = selected(images)
+    held = source_images(selection, labels, CPU, None)
+    assert np.shares_memory(held.images.numpy(), selection.whole)
+
+
+def test_a_selection_is_copied_to_a_device_a_few_images_at_a_time(monkeypatch):
+    images, _ = images_of(3, 40)
+    selection = selected(images)
+    monkeypatch.setattr(device_images, "_SLICE_IMAGES", 7)
+    assert np.array_equal(device_images._copied(selection, CPU).numpy(), images)
 
 
 def test_an_iterator_that_is_closed_early_ends_its_thread():
