@@ -92,6 +92,7 @@ def main() -> int:
     result: dict[str, Any] = {"facts": facts(how), "quick": options.quick}
     print("\n".join(f"{name:8} {value}" for name, value in result["facts"].items()), flush=True)
     checks = [*check_forward(how), *check_probe(how), *check_repeats(options.device), *check_streaming(how)]
+    checks += check_recording(how) if how.device.type == "cuda" else []
     checks += check_gauges(how)
     checks += check_trainings(options.device, 4 if options.quick else 24)
     result["checks"] = [asdict(check) for check in checks]
@@ -203,6 +204,24 @@ def check_streaming(how: Numerics) -> list[Check]:
             streamed.run(mask, seed)
             reserved.append(torch.cuda.memory_reserved(how.device))
         checks.append(_check("memory after 6 models / after 2", reserved[-1] / reserved[1], most=1.05))
+    return checks
+
+
+def check_recording(how: Numerics) -> list[Check]:
+    """Whether training steps are replayed as CUDA graphs, and models are the same as kernel by kernel."""
+    print("\nsteps replayed as a CUDA graph, and launched kernel by kernel")
+    checks = []
+    for arch, resolution in (("small-cnn", 14), ("resnet9", 16), ("airbench", 16), ("resnet18", 32)):
+        replayed, launched = (pair(str(how.device), "auto", arch, resolution, tests=500, epochs=1) for _ in range(2))
+        refusal = replayed.prepare_steps()
+        if refusal:
+            print(f"       {arch}: a step {refusal}")
+        launched._source_step.refusal = "is compared"
+        mask = np.arange(CLASSES) < 4
+        first, second = (trainer.run(mask, 1)[0] for trainer in (replayed, launched))
+        differ = int(np.count_nonzero(first.margins != second.margins))
+        checks.append(_check(f"{arch}: kinds of steps that are not replayed", float(bool(refusal)), most=0))
+        checks.append(_check(f"{arch}: margins that differ, of {len(first.margins)}", differ, most=0))
     return checks
 
 
@@ -345,22 +364,33 @@ def matmul_rate(how: Numerics, size: int) -> float:
 
 
 def throughput(how: Numerics, matmul: float, quick: bool) -> list[dict[str, Any]]:
-    """Training steps as `tinfl` takes them, on images that stay on the device."""
-    print(f"{'training':24} {'batch':>6} {'images/s':>10} {'TFLOP/s':>8} {'of matmul':>9} {'models/hour*':>12}")
+    """Training steps as `tinfl` takes them, on images that stay on the device; on a GPU also kernel by kernel."""
+    print(
+        f"{'training':24} {'batch':>6} {'images/s':>10} {'TFLOP/s':>8} {'of matmul':>9} {'models/hour*':>12}"
+        f" {'images/s by kernels':>20}"
+    )
     rows: list[dict[str, Any]] = []
-    for arch, size in (("resnet9", 32), ("resnet18", 64)):
+    sizes = (("airbench", 32), ("resnet9", 32), ("resnet18", 64), ("resnet18", 160), ("resnet18", 224))
+    for arch, size in sizes[1:3] if quick else sizes:
         torch.manual_seed(0)
         body, head = split_head(build_network(ModelSection(arch=arch), 100, 3, size))
         body = body.to(how.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         head = head.to(how.device)
         flops = flops_an_image(body, head, size, how.device)
-        for batch in (8, 16) if quick else (128, 512, 1024, 2048):
-            rate = images_a_second(body, head, size, batch, how, seconds=0.5 if quick else 5)
+        for batch in (8, 16) if quick else (128, 512, 1024):
+            seconds = 0.5 if quick else 3
+            rate = images_a_second(body, head, size, batch, how, seconds)
+            by_kernels = (
+                images_a_second(body, head, size, batch, how, seconds, is_replayed=False)
+                if how.device.type == "cuda"
+                else None
+            )
             row = {
                 "arch": arch,
                 "resolution": size,
                 "batch": batch,
                 "images_per_second": rate,
+                "images_per_second_by_kernels": by_kernels,
                 "tflops": rate * flops / 1e12,
                 "fraction_of_matmul": rate * flops / 1e12 / matmul,
                 "models_per_hour": 3600 * rate / PAPER_IMAGES,
@@ -368,7 +398,8 @@ def throughput(how: Numerics, matmul: float, quick: bool) -> list[dict[str, Any]
             rows.append(row)
             print(
                 f"{f'{arch} at {size} px':24} {batch:6d} {rate:10.0f} {row['tflops']:8.3g}"
-                f" {row['fraction_of_matmul']:9.1%} {row['models_per_hour']:12.2f}",
+                f" {row['fraction_of_matmul']:9.1%} {row['models_per_hour']:12.2f}"
+                f" {'-' if by_kernels is None else f'{by_kernels:.0f}':>20}",
                 flush=True,
             )
     print(f"* of {PAPER_IMAGES:,} images")
@@ -385,13 +416,24 @@ def flops_an_image(body: nn.Module, head: nn.Module, size: int, device: torch.de
     return float(counter.get_total_flops()) / 4
 
 
-def images_a_second(body: nn.Module, head: nn.Linear, size: int, batch: int, how: Numerics, seconds: float) -> float:
+def images_a_second(
+    body: nn.Module,
+    head: nn.Linear,
+    size: int,
+    batch: int,
+    how: Numerics,
+    seconds: float,
+    *,
+    is_replayed: bool = True,
+) -> float:
+    """Rate of training on images that the device holds; a step is replayed where it can be, or launched by kernels."""
     steps = 4
     images = np.random.default_rng(0).integers(0, 256, (max(batch, 64), size, size, 3), dtype=np.uint8)
     pixels = source_images(images, np.arange(len(images)) % 100, how.device, None)
 
     settings = TrainSection(crop=4, flip=True)
     step = make_step(body, head, settings, how)
+    step.refusal = "" if is_replayed else "is compared"
 
     def work(steps: int) -> Callable[[], object]:
         recipe = Recipe("measuring", steps, batch, 1e-3, settings)
