@@ -77,3 +77,13 @@ def test_doctor_warns_of_a_pillow_with_a_known_hole(monkeypatch, version, ok):
     assert pillow["ok"] is ok
     assert version in pillow["detail"]
     assert ("remedy: pip install 'pillow>=13'" in pillow["detail"]) is not ok
+
+
+@pytest.mark.parametrize("reason", ["", "torch 2.9 is built without MPS"])
+def test_doctor_says_on_a_mac_whether_its_gpu_can_be_used(monkeypatch, reason):
+    assert "mps" not in {found.check for found in doctor._devices()}
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(doctor, "mps_reason", lambda: reason)
+    (found,) = (found for found in doctor._devices() if found.check == "mps")
+    assert found.ok
+    assert found.detail == (reason or 'torch can use the GPU of this Mac; sweeps do if devices = ["mps"]')
