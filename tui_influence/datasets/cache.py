@@ -132,8 +132,12 @@ class Cache:
         except DamagedEntryError:
             return None
 
-    def check(self, fingerprint: str) -> str | None:
-        """Read all of an entry; return how it differs from the packed data, safe to print, or None if it is intact.
+    def check(self, fingerprint: str) -> tuple[Path, str] | None:
+        """Read all of an entry, and of the one that it selects images of.
+
+        Returns:
+            the directory that is damaged, and how it differs from the packed data, safe to print; None if both are
+            intact.
 
         Raises:
             DatasetError: the machine is at fault.
@@ -141,7 +145,7 @@ class Cache:
         try:
             self._read(fingerprint, Verification.WHOLE, self._read)
         except DamagedEntryError as error:
-            return str(error)
+            return error.folder or self.root / "packed" / fingerprint, str(error)
         return None
 
     def _read(self, fingerprint: str, verification: Verification, read_whole: ReadEntry | None = None) -> ImageSet:
@@ -151,7 +155,11 @@ class Cache:
         folder = self.root / "packed" / fingerprint
         if folder.is_symlink():
             raise DamagedEntryError("a link, which no entry is")
-        entry = read_entry(folder, fingerprint, verification, read_whole)
+        try:
+            entry = read_entry(folder, fingerprint, verification, read_whole)
+        except DamagedEntryError as error:
+            error.folder = error.folder or folder
+            raise
         if entry.new_manifest is not None:
             self._replace_manifest(folder, entry.new_manifest)
         return entry.images
@@ -238,7 +246,7 @@ class Cache:
             classes: names of the classes.
 
         Raises:
-            DatasetError: the disk is full, or the cache cannot be written.
+            DatasetError: the disk is full, the cache cannot be written, or `whole` is damaged.
         """
         cached = self.find(key)
         if cached is not None:
@@ -252,6 +260,9 @@ class Cache:
                 folder.mkdir()
                 whole_folder = self.root / "packed" / whole.fingerprint
                 fingerprint = write_selection(folder, images, whole, whole_folder, labels, classes)
+                before = self._read_key(key)
+                if before is not None and before[0] != fingerprint:  # which had the same positions of the same images
+                    raise DatasetError(f"{printable_path(whole_folder)} is damaged; remove it to pack the data again")
                 self.save_key(key, fingerprint, ())
                 return self._adopt(folder, fingerprint)
             except DamagedEntryError as error:

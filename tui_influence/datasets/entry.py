@@ -73,7 +73,13 @@ ReadEntry = Callable[[str, Verification], ImageSet]
 
 
 class DamagedEntryError(Exception):
-    """An entry differs from the packed data; the message is the reason, in a few words, safe to print."""
+    """An entry differs from the packed data; the message is the reason, in a few words, safe to print.
+
+    Attributes:
+        folder: directory of the entry.
+    """
+
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,8 +297,8 @@ def _selected_images(
         raise DamagedEntryError("positions, labels and names are not equally many")
     image_bytes = int(np.prod(content["shape"][1:]))
     is_large = len(positions) * image_bytes > VERIFIED_BYTES
-    is_sampled = verification is Verification.SAMPLE and is_large
-    whole = read_whole(str(content["whole"]), Verification.SAMPLE if is_sampled else Verification.NONE)
+    is_alone = verification is Verification.SAMPLE and not is_large  # then its pixels are compared, not all
+    whole = read_whole(str(content["whole"]), Verification.NONE if is_alone else verification)
     assert not isinstance(whole.images, ImageSelection)
     if whole.images.shape[1:] != tuple(content["shape"][1:]):
         raise DamagedEntryError(f"{MANIFEST} is of other pixels")

@@ -159,7 +159,7 @@ def check_cache(root: Path, report: IntegrityReport, progress: ProgressCallback)
         if not entry.exists():
             report.notes.append(f"not in the cache, and packed again when needed: {fingerprint}")
         elif damage := cache.check(fingerprint):
-            report.damaged.append(Damage(entry, damage, _REPACK))
+            report.damaged.append(Damage(*damage, _REPACK))
         report.checked["packed"] += entry.exists()
 
 

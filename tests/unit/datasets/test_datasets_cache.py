@@ -383,9 +383,10 @@ def test_a_single_byte_of_a_large_entry_is_noticed_when_all_is_read(large: Path,
     checked = Cache(cache)
     assert checked.check(large.parent.name) is None
     _bytes(large, _flip(-5))
-    assert checked.check(large.parent.name) == "the pixels in images.npy are not those that were packed"
+    reason = "the pixels in images.npy are not those that were packed"
+    assert checked.check(large.parent.name) == (large.parent, reason)
     (large.parent / "labels.npy").unlink()
-    assert checked.check(large.parent.name) == "labels.npy is missing"
+    assert checked.check(large.parent.name) == (large.parent, "labels.npy is missing")
 
 
 @pytest.fixture

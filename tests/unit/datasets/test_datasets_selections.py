@@ -176,7 +176,9 @@ def test_a_damaged_selection_is_made_again(data: Path, cache: Path, damage: Call
     assert whole.parent == packed
     damage(packed / before.fingerprint, whole)
     assert reopen(before.fingerprint, cache) is None
-    assert isinstance(Cache(cache).check(before.fingerprint), str)
+    damaged = Cache(cache).check(before.fingerprint)
+    assert damaged is not None
+    assert damaged[0] in {packed / before.fingerprint, whole}
     for read in (lambda: source(data, cache, **settings), lambda: reopen(before.fingerprint, cache)):
         mended = read()
         assert mended is not None
@@ -184,6 +186,26 @@ def test_a_damaged_selection_is_made_again(data: Path, cache: Path, damage: Call
         assert np.array_equal(mended.images, expected)
     assert Cache(cache).check(before.fingerprint) is None
     assert leftovers(cache) == []
+
+
+def test_of_a_damaged_whole_no_other_selection_is_made(
+    data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the sample of a large whole misses the damage."""
+    images = source(data, cache, per_class=3)
+    (pixels,) = pixel_files(cache)
+    assert isinstance(images.images, ImageSelection)
+    _flip(pixels, 128 + int(images.images.positions[0]) * 192)
+    assert Cache(cache).check(images.fingerprint) == (
+        pixels.parent, "the pixels in images.npy are not those that were packed"
+    )  # fmt: skip
+    monkeypatch.setattr(entries, "VERIFIED_BYTES", 12 * 192)
+    monkeypatch.setattr(entries, "_verify_blocks", lambda *_: None)
+    monkeypatch.setattr(entries, "SAMPLED_BLOCKS", 1)
+    with pytest.raises(DatasetError, match=rf"^{pixels.parent} is damaged; remove it to pack the data again$"):
+        source(data, cache, per_class=3)
+    shutil.rmtree(pixels.parent)
+    assert source(data, cache, per_class=3).fingerprint == images.fingerprint
 
 
 def test_selections_of_each_other_are_no_entries(data: Path, cache: Path) -> None:
