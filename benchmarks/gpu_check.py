@@ -433,7 +433,9 @@ def images_a_second(
 
     settings = TrainSection(crop=4, flip=True)
     step = make_step(body, head, settings, how)
-    step.refusal = "" if is_replayed else "is compared"
+    if is_replayed:
+        with repeatable(how):
+            step.prepare((batch, 3, size, size))
 
     def work(steps: int) -> Callable[[], object]:
         recipe = Recipe("measuring", steps, batch, 1e-3, settings)

@@ -414,14 +414,16 @@ class TrainSection(Section):
     label_smoothing: LabelSmoothing = Field(0.0, description="share of each label spread over all classes")
     warm_up: WarmUp = Field(0.2, description="share of the steps in which the learning rate rises to its peak")
     schedule: Schedule = Field("linear", description="linear | cosine: how the learning rate falls to zero after that")
-    crop: Shift = Field(0, description="random shift, in pixels")
+    crop: Shift = Field(0, description="random shift, in pixels of the stored image")
     resized_crop: AreaRange | None = Field(
         None,
         description="random resized crop: least and greatest share of the image's area; none by default",
         examples=[[0.35, 1.0]],
     )
     flip: bool = Field(False, description="random mirror image")
-    cutout: SquareSide = Field(0, description="side in pixels of a square that is erased at random; 0: none")
+    cutout: SquareSide = Field(
+        0, description="side in pixels of a square that is erased at random, of the scaled image; 0: none"
+    )
     resolutions: Annotated[list[Side], Field(min_length=1, max_length=32)] | None = Field(
         None,
         description="sides in pixels that source images are trained at, each for an equal part of the steps; "

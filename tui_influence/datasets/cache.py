@@ -312,7 +312,10 @@ class Cache:
             temporary.unlink(missing_ok=True)
 
     def install(self, folder: Path, fingerprint: str) -> None:
-        """Move a complete entry into the cache, which may have an intact one already."""
+        """Move a complete entry into the cache, or remove it if the cache has an intact one already.
+
+        Images take the place of a selection of the same ones, so that others can be selected from them.
+        """
         final = self.root / "packed" / fingerprint
         for _ in range(3):
             try:
@@ -320,7 +323,9 @@ class Cache:
             except OSError as error:
                 if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
                     raise
-                if self.open(fingerprint) is not None:
+                existing, has_pixels = self.open(fingerprint), (folder / IMAGES).exists()
+                if existing is not None and not (isinstance(existing.images, ImageSelection) and has_pixels):
+                    _remove(folder)
                     return
                 with suppress(FileNotFoundError):  # another process may be replacing it too
                     aside = self.root / "tmp" / secrets.token_hex(8)
@@ -417,7 +422,9 @@ class EntryWriter:
             self._cache.save_key(key, fingerprint, self.unreadable)
         (self._folder / JOURNAL).unlink(missing_ok=True)
         self._is_kept = False
-        return self._cache._adopt(self._folder, fingerprint)
+        images = self._cache._adopt(self._folder, fingerprint)
+        self._is_kept = True  # nothing is left to remove, and another writer may have a folder of this name by now
+        return images
 
     def discard(self) -> None:
         """Leave nothing to continue from."""

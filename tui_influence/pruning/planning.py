@@ -153,7 +153,7 @@ def preview_plan(
         weights = printable(str(config.model.weights))
         raise ConfigError(
             f"the weights of this sweep are a pickle ({weights}), which a results directory may name but not have "
-            f"read: allow it with --weights {quote_path(Path(weights))}"
+            f"read: `tinfl prune` allows it with --weights {quote_path(Path(weights))}"
         )
     if not config.model.is_user_code:  # code is run once training begins
         _check_other_network(config, info, request)

@@ -21,17 +21,23 @@ class CheaperRecipe:
     Attributes:
         name: in words.
         resolution: side in pixels, instead of the config's; None to keep it.
+        resolutions: sides of source training, likewise.
         steps: of source training, instead of the config's epochs or steps; None to keep them.
     """
 
     name: str
     resolution: int | None = None
     steps: int | None = None
+    resolutions: list[int] | None = None
 
     @property
-    def settings(self) -> dict[str, int]:
+    def settings(self) -> dict[str, int | list[int]]:
         """The settings that differ, by dotted keys."""
-        values = {"model.resolution": self.resolution, "train.steps": self.steps}
+        values = {
+            "model.resolution": self.resolution,
+            "train.resolutions": self.resolutions,
+            "train.steps": self.steps,
+        }
         return {key: value for key, value in values.items() if value is not None}
 
     def apply(self, config: Config) -> Config:
@@ -39,23 +45,30 @@ class CheaperRecipe:
         model, train = config.model, config.train
         if self.resolution is not None:
             model = model.model_copy(update={"resolution": self.resolution})
-            train = train.model_copy(update={"resolutions": None})
+            train = train.model_copy(update={"resolutions": self.resolutions})
         if self.steps is not None:
             train = train.model_copy(update={"epochs": None, "steps": self.steps})
         return config.model_copy(update={"model": model, "train": train})
 
 
-def cheaper_recipes(resolution: int, steps: int) -> list[CheaperRecipe]:
-    """Return the recipes that are cheaper than one of a resolution, in pixels, and a number of source steps."""
+def cheaper_recipes(resolution: int, steps: int, resolutions: list[int] | None = None) -> list[CheaperRecipe]:
+    """Return the recipes that are cheaper than a given one.
+
+    Args:
+        resolution: side in pixels of its transfers and tests.
+        steps: of its source training.
+        resolutions: sides of its source training; None for the resolution alone.
+    """
     half_resolution = max(resolution // 2, MIN_RESOLUTION)
+    half_sides = None if resolutions is None else [max(side // 2, MIN_RESOLUTION) for side in resolutions]
     recipes = []
     if half_resolution < resolution:
         name = "half the resolution" if half_resolution == resolution // 2 else "less resolution"
-        recipes.append(CheaperRecipe(name, resolution=half_resolution))
+        recipes.append(CheaperRecipe(name, half_resolution, resolutions=half_sides))
     if steps > 1:
         recipes.append(CheaperRecipe("half the steps", steps=steps // 2))
     if len(recipes) > 1:
-        recipes.append(CheaperRecipe("both", half_resolution, steps // 2))
+        recipes.append(CheaperRecipe("both", half_resolution, steps // 2, half_sides))
     return recipes
 
 

@@ -14,9 +14,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tui_influence.config.schema import ModelSection
+from tui_influence.config.schema import Config, ModelSection
 from tui_influence.errors import ConfigError
 from tui_influence.networks import NETWORKS
+from tui_influence.runs.datasets import image_shape
 from tui_influence.runs.devices import worker_environment
 
 
@@ -52,6 +53,23 @@ def check_network(model: ModelSection, shape: tuple[int, int, int] | None = None
         refusal = ConfigError(reason)
         refusal.details = details
         raise refusal
+
+
+def check_before_packing(config: Config) -> None:
+    """Check a network, and that starting weights fit it, without its classes, of which any number will do.
+
+    A user's code is left to later checks: it may need the size of the images, which is known once they are packed.
+
+    Raises:
+        ConfigError: there is no such network, or the weights do not fit it.
+    """
+    if config.model.is_user_code:
+        return
+    shape = None
+    if config.model.weights is not None:
+        side, channels = image_shape(config, trusted=True)
+        shape = 2, channels, config.model.resolution or side
+    check_network(config.model, shape)
 
 
 def main() -> int:

@@ -81,7 +81,7 @@ class RunInfo:
         seed: of the run.
         models: rows of the `estimate` role.
         heldout: rows of the `heldout` role.
-        resolution: side of the images, in pixels.
+        resolution: side of the images as they are packed, in pixels.
         channels: 1 or 3.
         source: the source dataset.
         targets: the target datasets, in the order of the config.

@@ -14,6 +14,8 @@ from tui_influence.config.schema import TrainSection
 
 _ASPECT_RATIOS = 3 / 4, 4 / 3
 """Least and greatest width over height of a random resized crop."""
+_PORTION = 1 << 16
+"""Views whose boxes are drawn at a time."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,14 @@ def draw_views(count: int, side: int, settings: TrainSection, generator: torch.G
     views = Views(side)
     if settings.crop or settings.flip:
         shift = min(settings.crop, side - 1)
-        shifts = torch.randint(-shift, shift + 1, (count, 2), generator=generator)
-        mirrored = torch.randint(0, 2 if settings.flip else 1, (count,), generator=generator)
-        views = replace(views, shifts=shifts.to(torch.int8), mirrored=mirrored.bool())
+        shifts = torch.randint(-shift, shift + 1, (count, 2), generator=generator, dtype=torch.int8)
+        mirrored = torch.randint(0, 2 if settings.flip else 1, (count,), generator=generator, dtype=torch.uint8)
+        views = replace(views, shifts=shifts, mirrored=mirrored.bool())
     if settings.resized_crop is not None:
-        views = replace(views, boxes=_draw_boxes(count, side, settings.resized_crop, generator))
+        boxes = torch.empty(count, 4, dtype=torch.int16)
+        for portion in torch.split(boxes, _PORTION):  # in float64 all of a training would take many times the memory
+            portion.copy_(_draw_boxes(len(portion), side, settings.resized_crop, generator))
+        views = replace(views, boxes=boxes)
     if settings.cutout:
         centres = torch.rand(count, 2, generator=generator)
         views = replace(views, erased=centres, erased_side=settings.cutout)
@@ -84,7 +89,7 @@ def draw_views(count: int, side: int, settings: TrainSection, generator: torch.G
 
 
 def _draw_boxes(count: int, side: int, areas: Sequence[float], generator: torch.Generator) -> Tensor:
-    """(count, 4) int16 boxes whose area is a uniform share of the image's, and whose aspect ratio is log-uniform.
+    """(count, 4) boxes whose area is a uniform share of the image's, and whose aspect ratio is log-uniform.
 
     As `torchvision.transforms.RandomResizedCrop`, except that a box which is too long for the image is shortened, not
     drawn again.
@@ -97,7 +102,7 @@ def _draw_boxes(count: int, side: int, areas: Sequence[float], generator: torch.
     height = (area / ratio).sqrt().round().clamp(1, side)
     width = (area * ratio).sqrt().round().clamp(1, side)
     top, left = (down * (side + 1 - height)).floor(), (right * (side + 1 - width)).floor()
-    return torch.stack((top, left, height, width), 1).to(torch.int16)
+    return torch.stack((top, left, height, width), 1)
 
 
 def cut(images: Tensor, index: Tensor, views: Views) -> Tensor:

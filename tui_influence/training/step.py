@@ -6,6 +6,8 @@ replayed by a single launch, if that gives the same weights to the last bit; els
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -118,6 +120,7 @@ class Step:
         self.network = nn.Sequential(body, head)
         self._optimiser = SGD((body, head), settings.momentum, settings.weight_decay, numerics.loss_scale())
         self._label_smoothing = settings.label_smoothing
+        self._classes = head.out_features
         self.refusal = ""
 
     def begin(self) -> None:
@@ -135,13 +138,8 @@ class Step:
         """
         return self._run(images, labels, lr)
 
-    def prepare(self, images: Tensor, labels: Tensor) -> None:
-        """Get ready for batches of such a shape; nothing is trained.
-
-        Args:
-            images: (B, C, H, H), any.
-            labels: (B,), any.
-        """
+    def prepare(self, shape: tuple[int, int, int, int]) -> None:
+        """Get ready for batches of images of a shape (B, C, H, H); nothing is trained."""
 
     def _run(self, images: Tensor, labels: Tensor, lr: float | Tensor) -> tuple[Tensor, Tensor]:
         with self.numerics.autocast():
@@ -159,7 +157,10 @@ Recorder = Callable[[Replay], Replay]
 
 
 class RecordedStep(Step):
-    """Steps that are recorded for each shape of a batch and replayed, where that changes no bit."""
+    """Steps that are recorded for some shapes of a batch and replayed, where that changes no bit.
+
+    Batches of other shapes are trained on as they come: each recording takes memory.
+    """
 
     def __init__(
         self,
@@ -174,40 +175,49 @@ class RecordedStep(Step):
         self._recorded: dict[torch.Size, _Recording] = {}
 
     def __call__(self, images: Tensor, labels: Tensor, lr: float) -> tuple[Tensor, Tensor]:  # noqa: D102
-        self.prepare(images, labels)
         recording = self._recorded.get(images.shape)
         if recording is None:
             return self._run(images, labels, torch.full((), lr, device=labels.device))
         recording.fill(images, labels, lr)
         return recording.replay()
 
-    def prepare(self, images: Tensor, labels: Tensor) -> None:  # noqa: D102
-        if self.refusal or images.shape in self._recorded:
+    def prepare(self, shape: tuple[int, int, int, int]) -> None:  # noqa: D102
+        if self.refusal or torch.Size(shape) in self._recorded:
             return
-        recording = _Recording(images, labels)
-        self.refusal = self._try(recording)
+        try:
+            recording = self._recording(shape)
+            self.refusal = self._compare(recording)
+        except Exception as error:  # noqa: BLE001 - a user's network may raise anything, and does so again in training
+            self.refusal = f"cannot be recorded: {(str(error).strip().splitlines() or [type(error).__name__])[0]}"
         if self.refusal:
             self._recorded.clear()
         else:
-            self._recorded[images.shape] = recording
+            self._recorded[torch.Size(shape)] = recording
 
-    def _try(self, recording: "_Recording") -> str:
-        """Record a step and compare it with the same step as it comes; return why it is not to be replayed."""
+    def _recording(self, shape: tuple[int, int, int, int]) -> "_Recording":
+        """Return a recording on random images, by which no weight is left out of a comparison."""
+        generator, device = torch.Generator().manual_seed(0), self.numerics.device
+        images = torch.randn(shape, generator=generator).to(device, memory_format=torch.channels_last)
+        recording = _Recording(images, torch.randint(self._classes, shape[:1], generator=generator).to(device))
+        with self._restored():
+            recording.replay = self._record(lambda: self._run(recording.images, recording.labels, recording.lr))
+        return recording
+
+    def _compare(self, recording: "_Recording") -> str:
+        """Compare recorded steps with the same steps as they come; return why they are not to be replayed."""
+        images, labels = recording.images.clone(), recording.labels.clone()
 
         def run() -> tuple[Tensor, Tensor]:
             return self._run(recording.images, recording.labels, recording.lr)
 
         def weights_after(replay: Replay) -> list[Tensor]:
             with self._restored():
-                results = [replay() for _ in range(_TRIALS)]
-                return [value.clone() for value in (*self._state(), *results[-1])]
+                for trial in range(_TRIALS):
+                    recording.fill(images.roll(trial, 0), labels.roll(-trial, 0), _TRIAL_LR / (1 + trial))
+                    results = replay()
+                return [value.clone() for value in (*self._state(), *results)]
 
-        try:
-            with self._restored():
-                recording.replay = self._record(run)
-            replayed, expected = weights_after(recording.replay), weights_after(run)
-        except RuntimeError as error:  # of any kernel that cannot be recorded, and of memory
-            return f"cannot be recorded: {(str(error).strip().splitlines() or [type(error).__name__])[0]}"
+        replayed, expected = weights_after(recording.replay), weights_after(run)
         same = all(torch.equal(*pair) for pair in zip(replayed, expected, strict=True))
         return "" if same else "gives other weights when it is replayed"
 
@@ -234,7 +244,7 @@ class _Recording:
     """The tensors that a recorded step reads, and what replays it."""
 
     def __init__(self, images: Tensor, labels: Tensor) -> None:
-        self.images, self.labels = images.clone(), labels.clone()
+        self.images, self.labels = images, labels
         self.lr = torch.full((), _TRIAL_LR, device=labels.device)
         self.replay: Replay
 
@@ -259,8 +269,8 @@ def record_cuda_graph(run: Replay) -> Replay:
         for _ in range(_TRIALS):
             run()
     torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    graph = torch.cuda.CUDAGraph()  # results are copied before another graph runs, so that all may share their memory
+    with torch.cuda.graph(graph, pool=_graph_memory()):
         results = run()
 
     def replay() -> tuple[Tensor, Tensor]:
@@ -268,6 +278,12 @@ def record_cuda_graph(run: Replay) -> Replay:
         return results
 
     return replay
+
+
+@cache
+def _graph_memory() -> Any:
+    """Return the memory of all graphs of this process."""
+    return torch.cuda.graph_pool_handle()
 
 
 def make_step(body: nn.Module, head: nn.Linear, settings: TrainSection, numerics: Numerics) -> Step:

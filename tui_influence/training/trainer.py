@@ -97,14 +97,12 @@ class Trainer:
         for target, step, (known, _) in zip(self._targets, self._target_steps, self._images, strict=True):
             if step is not None:
                 usual.append((step, len(known), (target.train or train).finetune_batch_size, (source.size,)))
-        with arithmetic.repeatable(self._numerics), catching_out_of_memory("training"):
+        with arithmetic.repeatable(self._numerics):
             for step, images, batch, sides in usual:
                 count = min(batch, images)
                 for side in sides if count > 1 else ():
-                    images_shape = (count, source.channels, side, side)
-                    blank = torch.zeros(images_shape, device=source.device).to(memory_format=torch.channels_last)
                     step.begin()
-                    step.prepare(blank, torch.zeros(count, dtype=torch.int64, device=source.device))
+                    step.prepare((count, source.channels, side, side))
         return next((step.refusal for step, *_ in usual if step.refusal), "")
 
     def _step(self, head: nn.Linear, settings: TrainSection) -> Step:

@@ -70,8 +70,9 @@ def fit(step: Step, pixels: DeviceImages, indices: Tensor, recipe: Recipe, gener
         raise TrainingFailed(f"{recipe.phase}: {len(indices)} images to train on; at least 2 are needed")
     steps, steps_per_epoch = recipe.steps, -(-len(indices) // batch)
     epochs = -(-steps * batch // len(indices))
-    shuffles = [torch.randperm(len(indices), generator=generator) for _ in range(epochs)]
-    order = indices.int()[torch.cat(shuffles)[: steps * batch]]
+    indices = indices.int()
+    shuffles = [indices[torch.randperm(len(indices), generator=generator)] for _ in range(epochs)]
+    order = torch.cat(shuffles)[: steps * batch]
     views = draw_views(len(order), pixels.stored_side, settings, generator)
     losses, hits = torch.empty(2, steps, device=pixels.device)
     step.begin()

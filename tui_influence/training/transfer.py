@@ -33,8 +33,8 @@ def features(
     order = pixels.all_indices() if indices is None else indices
     while True:
         try:
-            with closing(pixels.batches(order, batch)) as batches, torch.no_grad(), numerics.autocast():
-                parts = [body(images).float() for images, _ in batches]
+            with closing(pixels.batches(order, batch)) as batches, torch.no_grad():
+                parts = [_output(body, images, numerics) for images, _ in batches]
             return torch.cat(parts).to(numerics.exact_device)
         except (RuntimeError, MemoryError) as error:
             if batch == 1 or not is_out_of_memory(error):
@@ -43,6 +43,13 @@ def features(
         parts = []
         batch //= 2
         torch.cuda.empty_cache()
+
+
+def _output(body: nn.Module, images: Tensor, numerics: Numerics) -> Tensor:
+    """Return float32 outputs; only the network computes in lower precision, not what cuts and scales the images."""
+    with numerics.autocast():
+        output: Tensor = body(images)
+    return output.float()
 
 
 def fit_linear_probe(

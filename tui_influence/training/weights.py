@@ -176,8 +176,13 @@ def _without_unfit_head(state: Mapping[str, Tensor], network: nn.Module) -> tupl
 
 
 def _is_plain(value: object) -> bool:
-    """Whether a value is a tensor that holds all of its numbers, in memory."""
-    return isinstance(value, Tensor) and value.layout is torch.strided and value.device.type == "cpu"
+    """Whether a value is a tensor that holds all of its numbers, in memory, and none of them many times over."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+        and value.nbytes <= value.untyped_storage().nbytes()
+    )
 
 
 def _is_finite(tensor: Tensor) -> bool:

@@ -78,6 +78,21 @@ def test_the_whole_is_packed_once_whatever_is_chosen(data: Path, cache: Path, de
     assert len(pixel_files(cache)) == 1
 
 
+def test_a_dataset_that_was_a_selection_of_a_larger_one_can_be_selected_from(data: Path, cache: Path) -> None:
+    keep = data.parent / "kept"
+    keep.write_text("a\nb\nc\n")
+    selected = source(data, cache, keep=str(keep))
+    assert isinstance(selected.images, ImageSelection)
+    shutil.rmtree(data / "d")
+    whole = source(data, cache)
+    assert whole.fingerprint == selected.fingerprint
+    assert not isinstance(whole.images, ImageSelection)
+    few = source(data, cache, per_class=2)
+    assert (len(few), set(few.names) <= set(whole.names)) == (6, True)
+    assert np.array_equal(source(data, cache, keep=str(keep)).images[:], whole.images)
+    assert not leftovers(cache)
+
+
 def test_of_many_files_a_small_part_alone_is_packed(data: Path, cache: Path, decodes: list[str]) -> None:
     images = source(data, cache, per_class=1)
     assert images.fingerprint == FINGERPRINTS["few"]

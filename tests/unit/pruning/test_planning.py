@@ -407,7 +407,7 @@ def test_a_pickle_of_weights_is_read_only_if_it_is_named(sweep, monkeypatch):
     info = read_run_info(sweep.root)
     write_run_info(sweep, replace(info, config=info.config | {"model": {"weights": "/evil.pt"}}))
     for settings in ({}, {"model.arch": "resnet9"}, {"model.arch": "mine:Net"}):
-        with pytest.raises(ConfigError, match=r"are a pickle .*allow it with --weights /evil\.pt"):
+        with pytest.raises(ConfigError, match=r"are a pickle .*allows it with --weights /evil\.pt"):
             outline(sweep, settings=settings)
     assert checked == []
     shape = (len(info.source.classes), info.channels, info.resolution)

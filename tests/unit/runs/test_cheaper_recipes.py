@@ -47,6 +47,17 @@ def test_a_recipe_changes_its_settings_alone(config: Config) -> None:
     assert CheaperRecipe("none").apply(config) == config
 
 
+def test_the_sides_of_source_training_are_halved_too() -> None:
+    train = BY_STEPS.train.model_copy(update={"resolutions": [48, 64]})
+    model = BY_STEPS.model.model_copy(update={"resolution": 64, "stored_side": 80})
+    config = BY_STEPS.model_copy(update={"train": train, "model": model})
+    recipe = cheaper_recipes(64, 100, [48, 64])[0]
+    assert recipe.settings == {"model.resolution": 32, "train.resolutions": [24, 32]}
+    cheaper = recipe.apply(config)
+    assert (cheaper.model.resolution, cheaper.train.resolutions, cheaper.model.stored_side) == (32, [24, 32], 80)
+    assert Config.model_validate(cheaper.model_dump()) == cheaper
+
+
 def cost_of(config: Config) -> Cost:
     """Of a model that takes a second for each step and 16 pixels of side."""
     steps = config.train.source_steps(1000)

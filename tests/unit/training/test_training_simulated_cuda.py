@@ -178,7 +178,7 @@ def test_the_host_waits_for_the_device_once_an_epoch(monkeypatch, precision, str
         body = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU()).to(numerics.device)
         recipe = Recipe("training", 6 * epochs, 30, 0.1, TrainSection(crop=1, flip=True))
         step = make_step(body, nn.Linear(8, 6).to(numerics.device), recipe.settings, numerics)
-        step.prepare(torch.zeros(30, 1, 8, 8, device="cuda"), torch.zeros(30, dtype=torch.int64, device="cuda"))
+        step.prepare((30, 1, 8, 8))
         device.waits.clear()
         fit(step, pixels, torch.arange(180), recipe, seeded_generator(0))
     assert device.waits == ["nonzero"] * epochs + ["__float__"] * 2

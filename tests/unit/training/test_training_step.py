@@ -4,6 +4,8 @@ There is no GPU here, so a recording is whatever `record` returns: the step itse
 would read, or one that is wrong.
 """
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -36,6 +38,7 @@ def network() -> tuple[nn.Module, nn.Linear]:
 def weights_after(kind, *, steps: int = 9, sides: tuple[int, ...] = (), **options) -> list[torch.Tensor]:
     """State of a network after two trainings by the same steps; the second begins from the weights of the first."""
     step = kind(*network(), SETTINGS, NUMERICS, **options)
+    step.prepare((16, 1, 8, 8))
     pixels = source_images(*images_of(3, 20), torch.device("cpu"), None)
     torch.manual_seed(1)  # of dropout
     fits = [
@@ -60,21 +63,52 @@ def test_replayed_steps_give_the_weights_of_steps_as_they_come_to_the_last_bit()
     assert len(records) == 1  # once, for both trainings
 
 
-@pytest.mark.parametrize("wrong", ["the images of the recording", "the rate of the recording", "nothing is trained"])
-def test_a_step_that_replays_something_else_is_noticed_and_not_replayed(wrong):
-    def record(run):
-        def replay():
-            loss, hits = run()
-            if wrong == "nothing is trained":
-                return loss + 1, hits
-            return loss, hits + 1
+class Spoilt(RecordedStep):
+    """Steps whose replay goes wrong in some way."""
 
-        return replay if wrong != "the rate of the recording" else lambda: (run(), run())[1]
+    def __init__(self, *rest, way):
+        super().__init__(*rest, record=self._spoil)
+        self._way = way
+
+    def _spoil(self, run):
+        def replay():
+            if self._way == "trains twice":
+                run()
+            if self._way == "does not train":
+                with self._restored():
+                    return run()
+            loss, hits = run()
+            if self._way == "scales a gradient":
+                with torch.no_grad():
+                    self.network[0][0].weight.mul_(1.001)
+            return (loss + 1e-3, hits) if self._way == "gives another loss" else (loss, hits)
+
+        return replay
+
+
+@pytest.mark.parametrize("way", ["trains twice", "does not train", "scales a gradient", "gives another loss"])
+def test_a_step_that_replays_something_else_is_noticed_and_not_replayed(way):
+    step = Spoilt(*network(), SETTINGS, NUMERICS, way=way)
+    step.prepare((16, 1, 8, 8))
+    assert step.refusal == "gives other weights when it is replayed"
+    assert equal(weights_after(partial(Spoilt, way=way)), weights_after(OnDevice))
+
+
+@pytest.mark.parametrize("fixed", ["images", "labels", "lr"])
+def test_a_step_that_replays_what_it_was_recorded_with_is_noticed(fixed):
+    def record(run):
+        recording = run.__closure__[0].cell_contents
+        stale = getattr(recording, fixed).clone()
+
+        def replay():
+            getattr(recording, fixed).copy_(stale)
+            return run()
+
+        return replay
 
     step = RecordedStep(*network(), SETTINGS, NUMERICS, record)
-    step.prepare(torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 2, 0]))
+    step.prepare((16, 1, 8, 8))
     assert step.refusal == "gives other weights when it is replayed"
-    assert equal(weights_after(RecordedStep, record=record), weights_after(OnDevice))
 
 
 def test_a_step_that_cannot_be_recorded_runs_as_it_comes_and_says_why():
@@ -83,7 +117,7 @@ def test_a_step_that_cannot_be_recorded_runs_as_it_comes_and_says_why():
         raise RuntimeError("operation not permitted when stream is capturing\nadvice for programmers")
 
     step = RecordedStep(*network(), SETTINGS, NUMERICS, record)
-    step.prepare(torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 2, 0]))
+    step.prepare((16, 1, 8, 8))
     assert step.refusal == "cannot be recorded: operation not permitted when stream is capturing"
     assert equal(weights_after(RecordedStep, record=record), weights_after(OnDevice))
 
@@ -95,11 +129,55 @@ def test_to_get_ready_changes_neither_weights_nor_momentum_nor_random_numbers():
     expected = torch.rand(3)
     torch.manual_seed(5)
     step.begin()
-    step.prepare(torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 0]))
+    step.prepare((16, 1, 8, 8))
     assert not step.refusal
     assert equal(before, step._state())
     assert torch.equal(torch.rand(3), expected)
     assert all(parameter.grad is None for parameter in step.network.parameters())
+
+
+def test_batches_of_other_shapes_than_those_prepared_are_trained_on_as_they_come():
+    recorded = []
+    options = {"record": lambda run: recorded.append(run) or run}
+    step = RecordedStep(*network(), SETTINGS, NUMERICS, **options)
+    step.prepare((16, 1, 8, 8))
+    for batch in (3, 5, 16):
+        step(torch.randn(batch, 1, 8, 8), torch.arange(batch) % 3, 0.1)
+    assert (len(recorded), len(step._recorded)) == (1, 1)
+
+
+def test_a_users_network_that_raises_is_left_to_its_training():
+    class Raises(nn.Module):
+        def forward(self, images):
+            raise ValueError("not while training")
+
+    step = RecordedStep(Raises(), nn.Linear(144, 3), SETTINGS, NUMERICS, lambda run: run() and run)
+    step.prepare((16, 1, 8, 8))
+    assert step.refusal == "cannot be recorded: not while training"
+
+
+@pytest.mark.parametrize("arch", ["small-cnn", "resnet9", "airbench"])
+def test_a_trainer_notices_a_gradient_that_is_wrong_when_it_is_replayed(monkeypatch, arch):
+    """Every weight has a gradient in the comparison, as it is made on random images."""
+
+    class Wrong(RecordedStep):
+        def __init__(self, *rest):
+            super().__init__(*rest, record=self._spoil)
+
+        def _spoil(self, run):
+            weight = [p for p in self.network.parameters() if p.ndim == 4][1]
+
+            def replay():
+                handle = weight.register_hook(lambda gradient: 1.5 * gradient)
+                try:
+                    return run()
+                finally:
+                    handle.remove()
+
+            return replay
+
+    monkeypatch.setattr(trainer_module, "make_step", Wrong)
+    assert trainer(arch=arch, width=0.1).prepare_steps() == "gives other weights when it is replayed"
 
 
 def test_each_shape_of_a_batch_is_recorded_by_itself():
@@ -112,6 +190,8 @@ def test_each_shape_of_a_batch_is_recorded_by_itself():
 
     recorded = []
     step = RecordedStep(Pool(), nn.Linear(144, 3), SETTINGS, NUMERICS, lambda run: recorded.append(run) or run)
+    for side in (8, 12, 8):
+        step.prepare((16, 1, side, side))
     pixels = source_images(*images_of(3, 20, size=16), torch.device("cpu"), None)
     for seed in (0, 1):
         recipe = Recipe("it", 6, 16, 0.1, SETTINGS, (8, 12))
@@ -161,6 +241,5 @@ def test_a_worker_says_why_steps_are_not_replayed(monkeypatch):
 
     monkeypatch.setattr(trainer_module, "make_step", lambda *rest: RecordedStep(*rest, record))
     assert trainer().prepare_steps() == "cannot be recorded: no"
-    assert trainer().prepare_steps.__doc__
     monkeypatch.setattr(trainer_module, "make_step", module.make_step)
     assert trainer().prepare_steps() == ""

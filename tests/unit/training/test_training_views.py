@@ -20,6 +20,7 @@ from tui_influence.training.device_images import source_images
 from tui_influence.training.precision import choose_numerics, seeded_generator
 from tui_influence.training.step import make_step
 from tui_influence.training.training_loop import Recipe, fit
+from tui_influence.training.transfer import features
 from tui_influence.training.types import SourceData
 
 CPU = torch.device("cpu")
@@ -198,3 +199,12 @@ def test_a_network_for_a_single_size_is_refused_before_it_is_trained():
         trainer(
             source(channels=3, size=64), [target(channels=3, size=64)], "vit_b_32", resolution=64, resolutions=[32, 64]
         )
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_images_are_scaled_for_tests_as_exactly_as_for_training(precision):
+    """Lower precision is for the network alone."""
+    pixels = source_images(random_images(4, 16), np.arange(4), CPU, 11)
+    batch, _ = next(pixels.batches(torch.arange(4), 4))
+    numerics = choose_numerics("cpu", precision, 1)
+    assert torch.equal(features(nn.Flatten(), pixels, numerics, 4), batch.flatten(1))

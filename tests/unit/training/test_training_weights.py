@@ -193,6 +193,7 @@ def test_nothing_in_a_file_is_executed(tmp_path, monkeypatch):
         ([torch.zeros(1)], "not a state_dict: save"),
         ({"a": torch.zeros(2).to_sparse()}, "not a state_dict"),
         ({"a": torch.zeros(2, device="meta")}, "not a state_dict"),
+        ({"a": torch.zeros(1).expand(10_000, 10_000)}, "not a state_dict"),  # a few bytes that would become many
     ],
 )
 def test_what_is_no_state_dict_is_refused(tmp_path, content, reason):

@@ -23,7 +23,7 @@ from tui_influence.runs.cheaper_recipes import cheaper_recipes, time_recipes
 from tui_influence.runs.cost import NOT_TIMED, Cost, estimate_cost, trains_here
 from tui_influence.runs.datasets import Datasets, open_datasets
 from tui_influence.runs.devices import with_devices, worker_devices
-from tui_influence.runs.network_check import check_network
+from tui_influence.runs.network_check import check_before_packing, check_network
 from tui_influence.runs.resume import changed_settings
 from tui_influence.staged_design import check_design
 from tui_influence.store.growth import read_growth
@@ -40,6 +40,8 @@ def check(options: CheckOptions) -> None:
     check_data_paths(options.config_file)
     trains_locally = options.devices is not None or trains_here(config)
     workers = worker_devices(config.compute, warn=diagnostics.warn) if trains_locally else []
+    if config.model.weights is not None:
+        check_before_packing(config)
     with ProgressLine() as line:
         data = open_datasets(config, line.stage, trusted=True)
     plan = describe(config, data, workers)
@@ -76,6 +78,8 @@ def check(options: CheckOptions) -> None:
 def show_plan(config: Config) -> None:
     """Show the plan of a sweep, without timing it (`tinfl sweep --dry-run`)."""
     config = _as_planned(config)
+    if config.model.weights is not None:
+        check_before_packing(config)
     with ProgressLine() as line:
         data = open_datasets(config, line.stage, trusted=True)
     workers = worker_devices(config.compute, warn=diagnostics.warn) if trains_here(config) else []
@@ -122,7 +126,7 @@ def _warn_of_far_goal(config: Config, needed: dict[str, Any] | None) -> None:
 def _suggest(config: Config, cost: Cost, resolution: int, workers: list[str]) -> list[dict[str, Any]]:
     """Return the costs of cheaper recipes, each with the settings that differ from the config's."""
     with ProgressLine() as line:
-        recipes = cheaper_recipes(resolution, cost.steps_per_model)
+        recipes = cheaper_recipes(resolution, cost.steps_per_model, config.train.resolutions)
         timed = time_recipes(config, recipes, workers, line.stage)
     return [
         {
@@ -168,7 +172,7 @@ def _suggestion_lines(config: Config, plan: dict[str, Any]) -> list[str]:
     ]
 
 
-def _toml_setting(key: str, value: int, train: TrainSection) -> str:
+def _toml_setting(key: str, value: int | list[int], train: TrainSection) -> str:
     section, _, name = key.partition(".")
     replaced = " instead of epochs" if key == "train.steps" and train.steps is None else ""
     return f"[{section}] {name} = {value}{replaced}"

@@ -9,11 +9,9 @@ from tui_influence.cli.options.starting import SweepOptions
 from tui_influence.cli.options.watching import ResumeOptions
 from tui_influence.config.identity import with_absolute_paths
 from tui_influence.config.loader import check_data_paths, load_config
-from tui_influence.config.schema import Config
 from tui_influence.runs.cluster.slurm import describe_submission
-from tui_influence.runs.datasets import image_shape
 from tui_influence.runs.devices import with_devices
-from tui_influence.runs.network_check import check_network
+from tui_influence.runs.network_check import check_before_packing
 from tui_influence.runs.resume import check_against_results, request_to_resume
 from tui_influence.runs.supervisor import Request
 from tui_influence.store.paths import Paths
@@ -37,20 +35,9 @@ def sweep(options: SweepOptions) -> None:
         return
     if extension:
         diagnostics.info(extension)
-    if is_new and not config.model.is_user_code:  # code may need the images' size, which the run knows once it packs
-        check_network(config.model, _network_shape(config))
+    if is_new:
+        check_before_packing(config)
     start(request, foreground=options.foreground)
-
-
-def _network_shape(config: Config) -> tuple[int, int, int] | None:
-    """Return the shape that starting weights are checked in: classes, of which any number will do, channels and side.
-
-    None if there are no such weights: then the network is not built.
-    """
-    if config.model.weights is None:
-        return None
-    side, channels = image_shape(config, trusted=True)
-    return 2, channels, config.model.resolution or side
 
 
 def resume(options: ResumeOptions) -> None:
