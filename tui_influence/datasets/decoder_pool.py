@@ -1,4 +1,4 @@
-"""Processes that decode image files, one for each core.
+"""Processes that decode image files, one for each core, up to 16.
 
 Pillow's decoders release Python's lock for a half to four fifths of their time, so threads of one process keep two to
 five cores busy at most. A process that a broken image crashes ends packing with its reason.

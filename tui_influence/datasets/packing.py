@@ -1,11 +1,12 @@
-"""Packing: images of a reader, decoded and scaled on all cores, streamed into the cache.
+"""Packing: images of a reader, decoded and scaled on up to 16 cores, streamed into the cache.
 
 Only a few batches are in memory at any time, whatever the size of the dataset. What an interrupted process has packed
 is not decoded again.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -30,7 +31,7 @@ _MIN_THREADS, _MAX_THREADS = 2, 16
 
 
 def thread_count() -> int:
-    """Return the number of threads, or processes, that decode: one for each core that this process may use."""
+    """Return the number of threads, or processes, that decode: one for each core of this process, up to 16."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(max(cores, _MIN_THREADS), _MAX_THREADS)
 
@@ -170,8 +171,12 @@ def _write_images(
         progress: called with (images done, images in all).
     """
     left = positions[len(writer) :]
-    with quiet_decoding(), make_decoder(len(left), thread_count(), *shape) as decode:
-        for batch in map_in_threads(decode, _batches(reader.samples(left))):
+    with (
+        quiet_decoding(),
+        make_decoder(len(left), thread_count(), *shape) as decode,
+        closing(map_in_threads(decode, _batches(reader.samples(left)))) as batches,
+    ):
+        for batch in batches:
             writer.append(batch)
             if progress is not None:
                 progress(len(writer), len(positions))
@@ -190,6 +195,6 @@ def _batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
         yield batch
 
 
-def map_in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield the results in order, worked on by all threads that decode."""
+def map_in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
+    """Yield the results in order, worked on by all threads that decode; close it if it is left before its end."""
     return map_ahead(work, items, threads=thread_count(), ahead=2 * thread_count(), name="decode")
