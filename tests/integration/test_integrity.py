@@ -47,6 +47,12 @@ def state_of(root) -> dict[str, tuple]:
     }
 
 
+def forget_matrix_of(path, root) -> None:
+    """Remove the compacted matrix if the path is of a record: on a slow machine it holds them all."""
+    if "records/estimate" in str(path):
+        shutil.rmtree(root / "matrix")
+
+
 def flip(path, offset: int = -3) -> None:
     content = bytearray(path.read_bytes())
     content[offset] ^= 1
@@ -122,6 +128,7 @@ def test_one_changed_value_anywhere_is_named(copy, pattern):
 @pytest.mark.parametrize("pattern", sorted(set(EVERYTHING) - {"run.json", "heartbeat.json", "growth.json"}))
 def test_one_missing_file_is_named_where_it_is_missed(copy, pattern):
     path = sorted(copy.glob(pattern))[-1]
+    forget_matrix_of(path, copy)
     path.unlink()
     assert [damaged for damaged in damaged_paths(copy) if path.is_relative_to(copy / damaged)], pattern
 
@@ -229,6 +236,7 @@ REPLACED = {
 )
 def test_each_damage_is_named_once_with_its_file_once_and_a_remedy_that_works(copy, pattern, kind):
     path = sorted(copy.glob(pattern))[-1]
+    forget_matrix_of(path, copy)
     path.unlink()
     REPLACED[kind](path)
     (damage,) = verified(copy)["damaged"]

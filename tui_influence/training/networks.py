@@ -188,7 +188,7 @@ def import_timm(name: str) -> Any:
     try:
         return importlib.import_module("timm")
     except ImportError as error:
-        raise ConfigError(f"\"{name}\" needs timm ({_first_line(error)}): pip install 'tui-influence[timm]'") from error
+        raise ConfigError(f'"{name}" needs timm ({_first_line(error)}): pip install timm') from error
 
 
 def timm_size_options(timm: Any, name: str, resolution: int) -> dict[str, object]:

@@ -128,7 +128,7 @@ def test_images_are_normalised_as_the_weights_expect(checkpoints, monkeypatch, c
 
 def test_a_network_of_timm_needs_timm(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "timm", None)
-    with pytest.raises(ConfigError, match=r"needs timm .*: pip install 'tui-influence\[timm\]'$"):
+    with pytest.raises(ConfigError, match=r"needs timm .*: pip install timm$"):
         build_network(ModelSection(arch="timm:resnet18"), 5, 3, 32)
     assert "needs timm" in refusal("timm:resnet18", "timm:a1_in1k")
 
