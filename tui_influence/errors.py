@@ -68,3 +68,8 @@ class RunFailedError(TinflError):
     """The run failed."""
 
     exit_code = ExitCode.RUN_FAILED
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of any error, or its kind if it has no text; those of torch have advice below."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

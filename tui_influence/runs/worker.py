@@ -24,7 +24,7 @@ import torch
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.schema import Config
 from tui_influence.designs import Row, split_examples
-from tui_influence.errors import ConfigError, ExitCode, TinflError
+from tui_influence.errors import ConfigError, ExitCode, TinflError, first_line
 from tui_influence.roles import Role
 from tui_influence.runs.datasets import Datasets, reopen_datasets
 from tui_influence.runs.protocol import (
@@ -47,7 +47,6 @@ from tui_influence.store.plan import read_plan
 from tui_influence.store.records import Record, as_margins, write_record
 from tui_influence.store.run_info import RunInfo, read_run_info
 from tui_influence.text import printable
-from tui_influence.training.cuda import first_line
 from tui_influence.training.trainer import Trainer
 from tui_influence.training.types import Outcome, OutOfMemory, SourceData, TargetData, TrainingFailed
 

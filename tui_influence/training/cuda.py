@@ -11,6 +11,8 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tui_influence.errors import first_line
+
 
 @dataclass(frozen=True)
 class CudaDevice:
@@ -97,11 +99,6 @@ def _device(index: int) -> CudaDevice:
     except RuntimeError as error:
         return CudaDevice("", 0, 0, first_line(error))
     return CudaDevice(properties.name, free, total)
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error; CUDA's have advice for programmers below."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def to_json(result: CudaProbe) -> str:

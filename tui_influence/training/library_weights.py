@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tui_influence.config.schema import ModelSection
-from tui_influence.errors import ConfigError
+from tui_influence.errors import ConfigError, first_line
 from tui_influence.networks import NETWORKS, SAFETENSORS_SUFFIX, TIMM, TORCHVISION, is_user_code
 from tui_influence.text import printable
 from tui_influence.training.device_images import ColourStatistics
@@ -77,8 +77,8 @@ def adapt_state(state: dict[str, Tensor], model: ModelSection, resolution: int) 
         try:
             network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": state}, **options)
         except Exception as error:  # timm may raise anything
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ConfigError(f'weights "{model.weights}" cannot be used: {printable(reason, 200)}') from error
+            reason = printable(first_line(error), 200)
+            raise ConfigError(f'weights "{model.weights}" cannot be used: {reason}') from error
         return dict(network.state_dict())
     return state
 

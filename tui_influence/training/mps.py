@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tui_influence.errors import first_line
+
 
 def unusable_reason() -> str:
     """Return why this process cannot use Apple's GPU; empty if it can."""
@@ -23,7 +25,7 @@ def unusable_reason() -> str:
     try:
         torch.zeros(1, device="mps")
     except RuntimeError as error:
-        return (str(error).strip().splitlines() or ["RuntimeError"])[0]
+        return first_line(error)
     return ""
 
 

@@ -16,7 +16,7 @@ from torch.nn.functional import max_pool2d, relu
 from torch.nn.parameter import is_lazy
 
 from tui_influence.config.schema import ModelSection
-from tui_influence.errors import ConfigError
+from tui_influence.errors import ConfigError, first_line
 from tui_influence.networks import NETWORKS, TIMM, is_user_code
 
 
@@ -164,7 +164,7 @@ def find_network(arch: str) -> Callable[..., object]:
             return _imported(arch)
         except Exception as error:  # the user's module may raise anything
             raise ConfigError(
-                f'arch "{arch}" cannot be imported: {type(error).__name__}: {_first_line(error)}'
+                f'arch "{arch}" cannot be imported: {type(error).__name__}: {first_line(error)}'
             ) from error
     if arch.startswith(TIMM):
         return _find_timm_network(arch)
@@ -188,7 +188,7 @@ def import_timm(name: str) -> Any:
     try:
         return importlib.import_module("timm")
     except ImportError as error:
-        raise ConfigError(f'"{name}" needs timm ({_first_line(error)}): pip install timm') from error
+        raise ConfigError(f'"{name}" needs timm ({first_line(error)}): pip install timm') from error
 
 
 def timm_size_options(timm: Any, name: str, resolution: int) -> dict[str, object]:
@@ -227,7 +227,7 @@ def _build_library_network(arch: str, classes: int, channels: int, resolution: i
     try:
         network = build(num_classes=classes, **options)
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
-        raise ConfigError(f"{arch} cannot be built for {resolution} px images: {_first_line(error)}") from error
+        raise ConfigError(f"{arch} cannot be built for {resolution} px images: {first_line(error)}") from error
     assert isinstance(network, nn.Module)
     return GreyAsColour(network) if channels == 1 else network
 
@@ -250,7 +250,7 @@ def _call(arch: str, factory: Callable[..., object], classes: int, channels: int
     except Exception as error:  # the user's code may raise anything
         raise ConfigError(
             f'arch "{arch}" failed when called with ({classes}, {channels}, {resolution}): '
-            f"{type(error).__name__}: {_first_line(error)}"
+            f"{type(error).__name__}: {first_line(error)}"
         ) from error
     if not isinstance(network, nn.Module):
         raise ConfigError(f'arch "{arch}" returned a {type(network).__name__}, not a torch.nn.Module')
@@ -273,7 +273,7 @@ def try_body(body: nn.Module, arch: str, channels: int, resolution: int) -> None
         with torch.no_grad():
             body.eval()(torch.zeros(2, channels, resolution, resolution))
     except Exception as error:  # a network may raise anything
-        raise ConfigError(f'arch "{arch}" cannot take {resolution} px images: {_first_line(error)}') from error
+        raise ConfigError(f'arch "{arch}" cannot take {resolution} px images: {first_line(error)}') from error
     finally:
         body.train(training)
 
@@ -290,7 +290,7 @@ def _try_network(network: nn.Module, arch: str, classes: int, channels: int, res
         with torch.no_grad():
             logits = network.eval()(torch.zeros(2, channels, resolution, resolution))
     except Exception as error:  # a network may raise anything
-        raise ConfigError(f'arch "{arch}" cannot take {resolution} px images: {_first_line(error)}') from error
+        raise ConfigError(f'arch "{arch}" cannot take {resolution} px images: {first_line(error)}') from error
     finally:
         hook.remove()
         network.train(training)
@@ -299,7 +299,3 @@ def _try_network(network: nn.Module, arch: str, classes: int, channels: int, res
         raise ConfigError(f'arch "{arch}" gives {shape} for two images, not (2, {classes})')
     if not linear_outputs or not torch.equal(linear_outputs[-1], logits):
         raise ConfigError(f'arch "{arch}" does not end in an nn.Linear: its output must be that of its last one')
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

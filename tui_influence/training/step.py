@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from tui_influence.config.schema import TrainSection
+from tui_influence.errors import first_line
 from tui_influence.training.loss_scale import LossScale
 from tui_influence.training.precision import Numerics
 
@@ -188,7 +189,7 @@ class RecordedStep(Step):
             recording = self._recording(shape)
             self.refusal = self._compare(recording)
         except Exception as error:  # noqa: BLE001 - a user's network may raise anything, and does so again in training
-            self.refusal = f"cannot be recorded: {(str(error).strip().splitlines() or [type(error).__name__])[0]}"
+            self.refusal = f"cannot be recorded: {first_line(error)}"
         if self.refusal:
             self._recorded.clear()
         else:

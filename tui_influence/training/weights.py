@@ -17,11 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from tui_influence.config.schema import ModelSection
-from tui_influence.errors import ConfigError
+from tui_influence.errors import ConfigError, first_line
 from tui_influence.networks import SAFETENSORS_SUFFIX, is_weights_name
 from tui_influence.regular_files import expand_home, read_regular
 from tui_influence.text import pluralize, printable
-from tui_influence.training.cuda import first_line
 from tui_influence.training.device_images import ColourStatistics
 from tui_influence.training.device_memory import available_memory
 from tui_influence.training.library_weights import adapt_state, locate_weights

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from tui_influence.errors import first_line
 from tui_influence.training import cuda
-from tui_influence.training.cuda import CudaDevice, CudaProbe, first_line, from_json, probe, to_json, unusable_reason
+from tui_influence.training.cuda import CudaDevice, CudaProbe, from_json, probe, to_json, unusable_reason
 
 GOOD, BAD = CudaDevice("one", 3, 4), CudaDevice("", 0, 0, "unspecified launch failure")
 
