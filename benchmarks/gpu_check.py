@@ -37,7 +37,7 @@ from tui_influence.training.device_images import source_images
 from tui_influence.training.device_memory import ImageMemory
 from tui_influence.training.networks import build_network, split_head
 from tui_influence.training.precision import Numerics, choose_numerics, repeatable, seeded_generator
-from tui_influence.training.step import make_step
+from tui_influence.training.step import RecordedStep, make_step
 from tui_influence.training.trainer import Trainer
 from tui_influence.training.training_loop import Recipe, fit
 from tui_influence.training.transfer import features
@@ -213,10 +213,11 @@ def check_recording(how: Numerics) -> list[Check]:
     checks = []
     for arch, resolution in (("small-cnn", 14), ("resnet9", 16), ("airbench", 16), ("resnet18", 32)):
         replayed, launched = (pair(str(how.device), "auto", arch, resolution, tests=500, epochs=1) for _ in range(2))
-        refusal = replayed.prepare_steps()
+        refusal = replayed.unrecorded
         if refusal:
             print(f"       {arch}: a step {refusal}")
-        launched._source_step.refusal = "is compared"
+        assert isinstance(launched._source_step, RecordedStep)
+        launched._source_step.forget()
         mask = np.arange(CLASSES) < 4
         first, second = (trainer.run(mask, 1)[0] for trainer in (replayed, launched))
         differ = int(np.count_nonzero(first.margins != second.margins))

@@ -122,7 +122,7 @@ def train_assignments(
         assignments: one per line.
         reports: to the supervisor.
     """
-    reports.send(Ready(trainer.numerics, trainer.streamed_bytes, trainer.prepare_steps()))
+    reports.send(Ready(trainer.numerics, trainer.streamed_bytes, trainer.unrecorded))
     for line in assignments:
         assignment: Assignment = from_line(line)
         started = time.monotonic()

@@ -6,7 +6,7 @@ replayed by a single launch, if that gives the same weights to the last bit; els
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -191,9 +191,13 @@ class RecordedStep(Step):
         except Exception as error:  # noqa: BLE001 - a user's network may raise anything, and does so again in training
             self.refusal = f"cannot be recorded: {first_line(error)}"
         if self.refusal:
-            self._recorded.clear()
+            self.forget()
         else:
             self._recorded[torch.Size(shape)] = recording
+
+    def forget(self) -> None:
+        """Take steps as they come from now on, until others are recorded."""
+        self._recorded.clear()
 
     def _recording(self, shape: tuple[int, int, int, int]) -> "_Recording":
         """Return a recording on random images, by which no weight is left out of a comparison."""
@@ -201,15 +205,15 @@ class RecordedStep(Step):
         images = torch.randn(shape, generator=generator).to(device, memory_format=torch.channels_last)
         recording = _Recording(images, torch.randint(self._classes, shape[:1], generator=generator).to(device))
         with self._restored():
-            recording.replay = self._record(lambda: self._run(recording.images, recording.labels, recording.lr))
+            recording.replay = self._record(partial(self._run_on, recording))
         return recording
+
+    def _run_on(self, recording: "_Recording") -> tuple[Tensor, Tensor]:
+        return self._run(recording.images, recording.labels, recording.lr)
 
     def _compare(self, recording: "_Recording") -> str:
         """Compare recorded steps with the same steps as they come; return why they are not to be replayed."""
         images, labels = recording.images.clone(), recording.labels.clone()
-
-        def run() -> tuple[Tensor, Tensor]:
-            return self._run(recording.images, recording.labels, recording.lr)
 
         def weights_after(replay: Replay) -> list[Tensor]:
             with self._restored():
@@ -218,7 +222,7 @@ class RecordedStep(Step):
                     results = replay()
                 return [value.clone() for value in (*self._state(), *results)]
 
-        replayed, expected = weights_after(recording.replay), weights_after(run)
+        replayed, expected = weights_after(recording.replay), weights_after(partial(self._run_on, recording))
         same = all(torch.equal(*pair) for pair in zip(replayed, expected, strict=True))
         return "" if same else "gives other weights when it is replayed"
 

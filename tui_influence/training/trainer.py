@@ -51,6 +51,7 @@ class Trainer:
     Attributes:
         streamed: whether each image set is read while the device computes.
         streamed_bytes: of the image sets that are read while the device computes.
+        unrecorded: why steps on a GPU are not replayed as they were recorded; empty if all are, and elsewhere.
 
     Raises:
         ConfigError: the network does not exist or does not fit the images, or the weights do not fit the network.
@@ -72,6 +73,7 @@ class Trainer:
         self._train, self._groups = train, source.groups
         self._network = model, source.classes
         self._targets = list(targets)
+        self._target_settings = [target.train or train for target in targets]
         torch_device = self._numerics.device
         self._weights = read_weights(model, model.resolution or source.images.shape[1])
         self._load_images(source, model.resolution, image_memory)
@@ -84,19 +86,20 @@ class Trainer:
             self._head = head.to(torch_device)
             self._source_step = self._step(self._head, train)
             self._target_steps = [
-                self._step(nn.Linear(head.in_features, target.classes).to(torch_device), target.train or train)
+                self._step(nn.Linear(head.in_features, target.classes).to(torch_device), settings)
                 if target.transfer == "full-network"
                 else None
-                for target in self._targets
+                for target, settings in zip(self._targets, self._target_settings, strict=True)
             ]
+        self.unrecorded = self._record_steps()
 
-    def prepare_steps(self) -> str:
+    def _record_steps(self) -> str:
         """Record the steps of usual batches on a GPU; return why some are not replayed, empty if all are."""
         source, train = self._source, self._train
         usual = [(self._source_step, len(source), train.batch_size, train.resolutions or (source.size,))]
-        for target, step, (known, _) in zip(self._targets, self._target_steps, self._images, strict=True):
+        for settings, step, (known, _) in zip(self._target_settings, self._target_steps, self._images, strict=True):
             if step is not None:
-                usual.append((step, len(known), (target.train or train).finetune_batch_size, (source.size,)))
+                usual.append((step, len(known), settings.finetune_batch_size, (source.size,)))
         with arithmetic.repeatable(self._numerics):
             for step, images, batch, sides in usual:
                 count = min(batch, images)
@@ -251,8 +254,8 @@ class Trainer:
         kinds = [target.transfer for target in self._targets]
         source = copy.deepcopy(self._body) if "full-network" in kinds else self._body
         outcomes = []
-        for target, step, (train, test) in zip(self._targets, self._target_steps, self._images, strict=True):
-            settings = target.train or self._train
+        of_targets = zip(self._targets, self._target_settings, self._target_steps, self._images, strict=True)
+        for target, settings, step, (train, test) in of_targets:
             if step is None:
                 logits, target_metrics = fit_linear_probe(
                     source, train, test, target.classes, settings.probe_l2, self._numerics, batch

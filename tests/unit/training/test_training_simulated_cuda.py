@@ -61,7 +61,7 @@ def outcomes(monkeypatch, device, steps_of="cuda", **options):
             return trainer(device, **options).run(mask(1), 3, is_prior=True)
     with {"cuda": simulated_cuda, "mps": simulated_mps}[device](monkeypatch):
         one = trainer(device, **options)
-        assert one.prepare_steps() == ""
+        assert one.unrecorded == ""
         parts = (*one._body.parameters(), *one._head.parameters(), *one._body.buffers())
         assert {part.device for part in parts} == {CUDA if device == "cuda" else MPS}
         assert one.numerics.startswith(device)

@@ -97,7 +97,7 @@ def test_a_step_that_replays_something_else_is_noticed_and_not_replayed(way):
 @pytest.mark.parametrize("fixed", ["images", "labels", "lr"])
 def test_a_step_that_replays_what_it_was_recorded_with_is_noticed(fixed):
     def record(run):
-        recording = run.__closure__[0].cell_contents
+        (recording,) = run.args
         stale = getattr(recording, fixed).clone()
 
         def replay():
@@ -177,7 +177,7 @@ def test_a_trainer_notices_a_gradient_that_is_wrong_when_it_is_replayed(monkeypa
             return replay
 
     monkeypatch.setattr(trainer_module, "make_step", Wrong)
-    assert trainer(arch=arch, width=0.1).prepare_steps() == "gives other weights when it is replayed"
+    assert trainer(arch=arch, width=0.1).unrecorded == "gives other weights when it is replayed"
 
 
 def test_each_shape_of_a_batch_is_recorded_by_itself():
@@ -228,7 +228,7 @@ def test_whole_models_are_the_same_recorded_or_not(monkeypatch, options):
         lambda *rest: RecordedStep(*rest, lambda run: recorded.append(run) or run),
     )
     replaying = trainer(source(), tasks, **options)
-    assert replaying.prepare_steps() == ""
+    assert replaying.unrecorded == ""
     assert len(recorded) == 3  # the source's and that of each fine-tuned target
     for left_out, seed in ((1, 5), (2, 6)):
         assert same(replaying.run(mask(left_out), seed), expected.run(mask(left_out), seed))
@@ -240,6 +240,6 @@ def test_a_worker_says_why_steps_are_not_replayed(monkeypatch):
         raise RuntimeError("no")
 
     monkeypatch.setattr(trainer_module, "make_step", lambda *rest: RecordedStep(*rest, record))
-    assert trainer().prepare_steps() == "cannot be recorded: no"
+    assert trainer().unrecorded == "cannot be recorded: no"
     monkeypatch.setattr(trainer_module, "make_step", module.make_step)
-    assert trainer().prepare_steps() == ""
+    assert trainer().unrecorded == ""
