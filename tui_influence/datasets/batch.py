@@ -1,8 +1,9 @@
 """A batch of images as it is packed: pixels of one size with their labels, names, counts and hash."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from tui_influence.datasets.base import Images, Sample
 from tui_influence.datasets.errors import BadImageError
 from tui_influence.datasets.images import render_sample
-from tui_influence.pixel_counts import pixel_counts
+from tui_influence.pixel_counts import VALUES, pixel_counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,23 @@ class ImageBatch:
 
     def __len__(self) -> int:
         return len(self.names) + len(self.unreadable)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the pixels, as values of JSON."""
+        return {
+            "labels": self.labels,
+            "names": self.names,
+            "unreadable": self.unreadable,
+            "counts": self.counts.tolist(),
+            "digest": self.digest,
+        }
+
+
+def batch_from_json(content: Mapping[str, Any], pixels: Images) -> ImageBatch:
+    """Return a batch of pixels (n, H, W, C) that was described by `ImageBatch.to_json`."""
+    unreadable = [(str(name), str(reason)) for name, reason in content["unreadable"]]
+    counts = np.array(content["counts"], dtype=np.int64).reshape(pixels.shape[3], VALUES)
+    return ImageBatch(pixels, content["labels"], content["names"], unreadable, counts, content["digest"])
 
 
 def make_batch(

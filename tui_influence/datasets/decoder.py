@@ -21,7 +21,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 
 from tui_influence.datasets.base import Sample
-from tui_influence.datasets.batch import ImageBatch, decode_batch
+from tui_influence.datasets.batch import ImageBatch, batch_from_json, decode_batch
 from tui_influence.datasets.images import OverShareError, PixelShare, quiet_decoding, set_budget
 from tui_influence.errors import DatasetError
 
@@ -54,9 +54,7 @@ def read_answer(file: IO[bytes], sides: tuple[int, int, int]) -> ImageBatch | No
         if not count:
             raise ValueError("the pixels are not whole")
         data = data[count:]
-    unreadable = [(name, reason) for name, reason in answer["unreadable"]]
-    counts = np.array(answer["counts"], dtype=np.int64)
-    return ImageBatch(pixels, answer["labels"], answer["names"], unreadable, counts, answer["digest"])
+    return batch_from_json(answer, pixels)
 
 
 def main() -> None:
@@ -88,13 +86,7 @@ def _answer(request: list[tuple[str, int, str]], answers: BinaryIO, resolution: 
     except DatasetError as error:
         head = {"error": str(error)}
     else:
-        head = {
-            "labels": batch.labels,
-            "names": batch.names,
-            "unreadable": batch.unreadable,
-            "counts": batch.counts.tolist(),
-            "digest": batch.digest,
-        }
+        head = batch.to_json()
         pixels = batch.pixels.data.cast("B") if batch.pixels.size else b""
     answers.write(json.dumps(head).encode() + b"\n")
     answers.write(pixels)

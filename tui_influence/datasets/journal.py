@@ -14,11 +14,10 @@ from typing import BinaryIO
 import numpy as np
 import PIL
 
-from tui_influence.datasets.batch import ImageBatch, hash_of_pixels
-from tui_influence.pixel_counts import VALUES
+from tui_influence.datasets.batch import ImageBatch, batch_from_json, hash_of_pixels
 
 JOURNAL = "journal"
-_VERSION = 1
+_VERSION = 2
 _HASH_DIGITS = 64
 _MAX_LINE_BYTES = 1 << 24
 
@@ -34,14 +33,7 @@ def head_line(shape: tuple[int, int, int, int]) -> bytes:
 
 def batch_line(batch: ImageBatch) -> bytes:
     """Return the line of a batch."""
-    content = {
-        "labels": batch.labels,
-        "names": batch.names,
-        "unreadable": batch.unreadable,
-        "counts": batch.counts.tolist(),
-        "pixels": batch.digest,
-    }
-    return _line(content)
+    return _line(batch.to_json())
 
 
 def read_batches(
@@ -84,8 +76,4 @@ def _batch(line: bytes, file: BinaryIO, offset: int, sides: tuple[int, int, int]
     pixels = np.empty((len(names), *sides), dtype=np.uint8)
     if pixels.size and os.preadv(file.fileno(), [pixels.data.cast("B")], offset) != pixels.nbytes:
         return None
-    if hash_of_pixels(pixels) != content["pixels"]:
-        return None
-    counts = np.array(content["counts"], dtype=np.int64).reshape(sides[2], VALUES)
-    unreadable = [(str(name), str(reason)) for name, reason in content["unreadable"]]
-    return ImageBatch(pixels, content["labels"], names, unreadable, counts, content["pixels"])
+    return batch_from_json(content, pixels) if hash_of_pixels(pixels) == content["digest"] else None
