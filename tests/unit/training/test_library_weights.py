@@ -57,14 +57,18 @@ def refusal(arch, weights):
     return str(caught.value)
 
 
+def started(model):
+    """The weights of a config, and a new network for grey images that begins with them."""
+    start, fresh = read_weights(model, 32), build_network(model, 6, 1, 32)
+    start.load_into(fresh)
+    return start, fresh
+
+
 @pytest.mark.parametrize("is_new", [True, False])
 def test_torchvisions_weights_are_read_from_its_directory(checkpoints, monkeypatch, is_new):
     network = torchvision.models.mobilenet_v3_small()
     put(checkpoints, monkeypatch, "mobilenet_v3_small", network, _use_new_zipfile_serialization=is_new)
-    model = ModelSection(arch="mobilenet_v3_small", weights=NAME)
-    start = read_weights(model, 32)
-    fresh = build_network(model, 6, 1, 32)
-    start.load_into(fresh)
+    start, fresh = started(ModelSection(arch="mobilenet_v3_small", weights=NAME))
     assert torch.equal(fresh.network.features[0][0].weight, network.features[0][0].weight)
     assert start.colours == ColourStatistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -156,10 +160,7 @@ def test_timms_weights_are_read_from_the_cache_of_the_hub(hub, name, stem):
     timm = pytest.importorskip("timm")
     network = timm.create_model(name)
     put_into_hub(hub, f"{name}.r160_in1k", network)
-    model = ModelSection(arch=f"timm:{name}", weights="timm:r160_in1k")
-    start = read_weights(model, 32)
-    fresh = build_network(model, 6, 1, 32)
-    start.load_into(fresh)
+    start, fresh = started(ModelSection(arch=f"timm:{name}", weights="timm:r160_in1k"))
     assert torch.equal(fresh.network.state_dict()[stem], network.state_dict()[stem])
     assert start.colours == ColourStatistics((0.5,) * 3, (0.5,) * 3)
 
