@@ -391,6 +391,10 @@ class ModelSection(Section):
         """Side in pixels that images are packed with; None for that of the first source image."""
         return self.stored_side or self.resolution
 
+    def network_side(self, packed_side: int) -> int:
+        """Return the side in pixels of the images in transfers and tests, of images that are packed with a side."""
+        return self.resolution or packed_side
+
 
 class TrainSection(Section):
     """`[train]`: source training and the two transfers."""

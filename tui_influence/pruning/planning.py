@@ -188,7 +188,7 @@ def _check_other_network(config: Config, info: RunInfo, request: PruningRequest)
             check_network(config.model)
     elif settings & {"model.arch", "model.weights", "model.resolution"}:
         side, channels = _shape(config, info)
-        check_network(config.model, (len(info.source.classes), channels, config.model.resolution or side))
+        check_network(config.model, (len(info.source.classes), channels, config.model.network_side(side)))
 
 
 def pruning_config(info: RunInfo, pruning_paths: Paths, request: PruningRequest) -> Config:

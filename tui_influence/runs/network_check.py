@@ -68,7 +68,7 @@ def check_before_packing(config: Config) -> None:
     shape = None
     if config.model.weights is not None:
         side, channels = image_shape(config, trusted=True)
-        shape = 2, channels, config.model.resolution or side
+        shape = 2, channels, config.model.network_side(side)
     check_network(config.model, shape)
 
 

@@ -75,8 +75,9 @@ class Trainer:
         self._targets = list(targets)
         self._target_settings = [target.train or train for target in targets]
         torch_device = self._numerics.device
-        self._weights = read_weights(model, model.resolution or source.images.shape[1])
-        self._load_images(source, model.resolution, image_memory)
+        side = model.network_side(source.images.shape[1])
+        self._weights = read_weights(model, side)
+        self._load_images(source, side, image_memory)
         with catching_out_of_memory("loading the network"):
             body, head = self._fresh(0, trial=True)
             for side in train.resolutions or ():
@@ -111,7 +112,7 @@ class Trainer:
     def _step(self, head: nn.Linear, settings: TrainSection) -> Step:
         return make_step(self._body, head, settings, self._numerics)
 
-    def _load_images(self, source: SourceData, resolution: int | None, setting: ImageMemory | list[bool]) -> None:
+    def _load_images(self, source: SourceData, side: int, setting: ImageMemory | list[bool]) -> None:
         parts = [(source.images, source.labels)]
         for target in self._targets:
             parts += [(target.train_images, target.train_labels), (target.test_images, target.test_labels)]
@@ -122,7 +123,7 @@ class Trainer:
         def load(streamed: list[bool]) -> None:
             with catching_out_of_memory("loading the images"):
                 self._source = source_images(
-                    *parts[0], device, resolution, source.counts, streamed=streamed[0], colours=colours
+                    *parts[0], device, side, source.counts, streamed=streamed[0], colours=colours
                 )
                 of_targets = [
                     self._source.matching(*part, streamed=is_streamed)

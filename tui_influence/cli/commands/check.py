@@ -179,7 +179,8 @@ def _toml_setting(key: str, value: int | list[int], train: TrainSection) -> str:
 
 
 def _check_network(config: Config, data: Datasets) -> None:
-    check_network(config.model, (len(data.source.classes), data.channels, config.model.resolution or data.resolution))
+    side = config.model.network_side(data.resolution)
+    check_network(config.model, (len(data.source.classes), data.channels, side))
 
 
 def describe(config: Config, data: Datasets, workers: list[str]) -> dict[str, Any]:
@@ -212,7 +213,7 @@ def describe(config: Config, data: Datasets, workers: list[str]) -> dict[str, An
             }
             for section, images in zip(config.target, data.targets, strict=True)
         ],
-        "resolution": config.model.resolution or data.resolution,
+        "resolution": config.model.network_side(data.resolution),
         "stored_side": data.resolution,
         "channels": data.channels,
         "design": f"{config.design.kind} alpha={config.design.alpha:g}",
