@@ -7,7 +7,9 @@ from typing import ClassVar
 from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
+from textual.message import Message
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Footer, Input, Static
 
 from tui_influence.analysis.question import Question, carry_comparison
@@ -29,6 +31,17 @@ WIDE = 120
 """Cells from which on a screen shows its parts beside each other, as `app.tcss` has it."""
 _HINT = 78
 """Cells of the hints at most."""
+
+
+class SizeReporter(Widget):
+    """A panel that says when its size has changed: long after its screen's, if its neighbours have grown or shrunk."""
+
+    class Sized(Message):
+        """It has another size."""
+
+    def on_resize(self) -> None:
+        """Say so."""
+        self.post_message(self.Sized())
 
 
 class ModeScreen(Screen[None]):

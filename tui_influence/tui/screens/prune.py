@@ -41,7 +41,7 @@ from tui_influence.tui.actions import bindings
 from tui_influence.tui.background import attempt
 from tui_influence.tui.keymap import keys_of
 from tui_influence.tui.operations import RunOperations, plan_summary
-from tui_influence.tui.screens.base import WIDE, QueryScreen
+from tui_influence.tui.screens.base import WIDE, QueryScreen, SizeReporter
 from tui_influence.tui.screens.dialogs import FieldScreen
 from tui_influence.tui.state import AnyQuery, RunHandle, RunState, marked_classes
 from tui_influence.tui.widgets.incremental_text import IncrementalText
@@ -60,6 +60,10 @@ _SEEDS = (3, 5, 10, 20, 50)
 
 
 _VIEWS = ("arms", "curve", "forecast")
+
+
+class ChartPanel(SizeReporter, VerticalScroll):
+    """The panel of the charts, which fill its height: what the summary above it takes changes that."""
 
 
 class PruneScreen(QueryScreen):
@@ -125,13 +129,17 @@ class PruneScreen(QueryScreen):
             with Vertical(id="arms"):
                 yield ArmTable(self.state.style)
                 yield IncrementalText(id="arm")
-            with VerticalScroll(id="prune-charts", can_focus=False):
+            with ChartPanel(id="prune-charts", can_focus=False):
                 yield IncrementalText(id="curve")
         yield Static(id="no-pruning", classes="calm", markup=False)
 
     def on_resize(self) -> None:
         """Draw for the new size."""
         self.call_after_refresh(self.show)
+
+    @on(ChartPanel.Sized)
+    def _show_resized(self) -> None:
+        self.show()
 
     def show(self) -> None:
         """Show the proposal, or the results, or why there is neither."""

@@ -10,7 +10,6 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
-from textual.message import Message
 from textual.widgets import Static
 
 from tui_influence.analysis.types import ImageSeries
@@ -18,7 +17,7 @@ from tui_influence.render.format import plain
 from tui_influence.render.source_class import class_effect_lines, example_effect_rows, group_heading, sample_row
 from tui_influence.tui.actions import bindings
 from tui_influence.tui.operations import RunOperations
-from tui_influence.tui.screens.base import WIDE, QueryScreen
+from tui_influence.tui.screens.base import WIDE, QueryScreen, SizeReporter
 from tui_influence.tui.state import AnyQuery, GroupDetail, RunState
 from tui_influence.tui.widgets.image_grid import ImageGrid
 
@@ -26,15 +25,8 @@ _TALL = 32
 _SAMPLE_ROWS = 10
 
 
-class SidePanel(Vertical):
-    """The panel beside the images; it says when its size has changed, which it does only after it is shown again."""
-
-    class Sized(Message):
-        """It has another size."""
-
-    def on_resize(self) -> None:
-        """Say so."""
-        self.post_message(self.Sized())
+class SidePanel(SizeReporter, Vertical):
+    """The panel beside the images; it gets its size only after it is shown again."""
 
 
 class ClassScreen(QueryScreen):
