@@ -69,6 +69,7 @@ def report_packing(root: Path, side: int, turns: int) -> None:
     """Print the rates of threads and processes on one core and on all."""
     cores = len(os.sched_getaffinity(0))
     every = {"threads": sys.maxsize, "processes": 0}
+    decoder_pool.MIN_CORES = 2
     rates: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for _ in range(turns):
         for kind, minimum in every.items():

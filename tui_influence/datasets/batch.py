@@ -1,6 +1,5 @@
-"""A batch of images as it is packed: pixels of one size with their labels, names, counts and hash."""
+"""A batch of images as it is packed: pixels of one size with their labels, names and counts."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +23,6 @@ class ImageBatch:
         names: n names.
         unreadable: (name, reason) of the images that cannot be read.
         counts: (C, 256) pixels of each channel that have each value.
-        digest: hash of the pixels.
     """
 
     pixels: Images
@@ -32,7 +30,6 @@ class ImageBatch:
     names: list[str]
     unreadable: list[tuple[str, str]]
     counts: NDArray[np.int64]
-    digest: str
 
     def __len__(self) -> int:
         return len(self.names) + len(self.unreadable)
@@ -44,7 +41,6 @@ class ImageBatch:
             "names": self.names,
             "unreadable": self.unreadable,
             "counts": self.counts.tolist(),
-            "digest": self.digest,
         }
 
 
@@ -52,7 +48,7 @@ def batch_from_json(content: Mapping[str, Any], pixels: Images) -> ImageBatch:
     """Return a batch of pixels (n, H, W, C) that was described by `ImageBatch.to_json`."""
     unreadable = [(str(name), str(reason)) for name, reason in content["unreadable"]]
     counts = np.array(content["counts"], dtype=np.int64).reshape(pixels.shape[3], VALUES)
-    return ImageBatch(pixels, content["labels"], content["names"], unreadable, counts, content["digest"])
+    return ImageBatch(pixels, content["labels"], content["names"], unreadable, counts)
 
 
 def make_batch(
@@ -60,12 +56,7 @@ def make_batch(
 ) -> ImageBatch:
     """Return a batch of images (n, H, W, C) uint8, measured."""
     contiguous = np.ascontiguousarray(pixels)
-    return ImageBatch(contiguous, labels, names, unreadable or [], pixel_counts(contiguous), hash_of_pixels(contiguous))
-
-
-def hash_of_pixels(pixels: Images) -> str:
-    """Return the hash of contiguous pixels."""
-    return hashlib.sha256(pixels.data.cast("B") if pixels.size else b"").hexdigest()
+    return ImageBatch(contiguous, labels, names, unreadable or [], pixel_counts(contiguous))
 
 
 def decode_batch(samples: Sequence[Sample], resolution: int, channels: int) -> ImageBatch:

@@ -41,6 +41,7 @@ from tui_influence.datasets.entry import (
     FORMAT,
     IMAGES,
     MANIFEST,
+    BackgroundSync,
     DamagedEntryError,
     PixelMeter,
     ReadEntry,
@@ -373,6 +374,7 @@ class EntryWriter:
         self._journal = journal
         self._shape = shape
         self._measurement = PixelMeter(shape[3])
+        self._sync = BackgroundSync(file)
         self._is_kept = False
         self.labels: list[int] = []
         self.names: list[str] = []
@@ -397,10 +399,12 @@ class EntryWriter:
         self._file.write(batch.pixels.data.cast("B") if batch.pixels.size else b"")
         if self._journal is not None:
             self._file.flush()
-            self._journal.write(batch_line(batch))
+        self._add(batch)
+        if self._journal is not None:
+            self._journal.write(batch_line(batch, self._measurement.digest()))
             self._journal.flush()
             self._is_kept = True
-        self._add(batch)
+        self._sync.add(batch.pixels.nbytes)
 
     def finish(self, key: str | None, labels: Labels, classes: tuple[str, ...]) -> ImageSet:
         """Complete the entry and add it to the cache.
@@ -413,7 +417,7 @@ class EntryWriter:
         shape = (len(self.names), *self._shape[1:])
         self._file.seek(0)
         self._write_header(shape[0])
-        sync_file(self._file)
+        self._sync.finish()
         digest = self._measurement.digest()
         fingerprint = compute_fingerprint(digest, shape, labels, classes, self.names)
         write_labels(self._folder, labels)
@@ -434,6 +438,7 @@ class EntryWriter:
         """Close the files; remove what no other writer continues."""
         if not self._is_kept:
             shutil.rmtree(self._folder, ignore_errors=True)
+        self._sync.close()
         for file in (self._file, self._journal):
             if file is not None:
                 with suppress(OSError):  # a full disk, which was an error before

@@ -3,7 +3,7 @@
 Each line of its input is a request, a list of (name, label, path) in JSON. The answer is a line of JSON, and then the
 pixels of the batch:
 
-    {"labels": ..., "names": ..., "unreadable": ..., "counts": ..., "digest": ...}
+    {"labels": ..., "names": ..., "unreadable": ..., "counts": ...}
     {"over_share": true}    an image has too many pixels for this process
     {"error": "..."}        the machine is at fault; the reason
 

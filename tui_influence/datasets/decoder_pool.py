@@ -1,7 +1,7 @@
 """Processes that decode image files, one for each core, up to 16.
 
 Pillow's decoders release Python's lock for a half to four fifths of their time, so threads of one process keep two to
-five cores busy at most. A process that a broken image crashes ends packing with its reason.
+five cores busy at most; on two or three cores they are as fast as processes, which copy all pixels once more. A process that a broken image crashes ends packing with its reason.
 """
 
 import fcntl
@@ -22,6 +22,8 @@ from tui_influence.text import printable
 
 MIN_IMAGES = 2048
 """Number of images from which on processes are started: they take as long to start as some hundreds to decode."""
+MIN_CORES = 4
+"""Number of cores from which on processes are started."""
 _CLOSING_SECONDS = 10
 _PIPE_BYTES = 1 << 20
 """A batch of pixels is megabytes: it goes through a larger pipe with fewer switches between processes."""
@@ -44,7 +46,7 @@ def make_decoder(count: int, cores: int, resolution: int, channels: int) -> Iter
     def decode_here(samples: list[Sample]) -> ImageBatch:
         return decode_batch(samples, resolution, channels)
 
-    if count < MIN_IMAGES or cores < 2:
+    if count < MIN_IMAGES or cores < MIN_CORES:
         yield decode_here
         return
     with _DecoderPool(cores, resolution, channels) as pool:

@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
@@ -55,6 +55,7 @@ _OUT_OF_RESOURCES = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _SLICE_BYTES = 1 << 24
 _DIGEST_BYTES = 8
 _HASH_THREADS = 4
+_SYNC_BYTES = 1 << 27
 _MAX_MANIFEST_BYTES = 2 << 30
 _MAX_LABEL_BYTES = 1 << 30
 
@@ -237,6 +238,48 @@ def sync_file(file: BinaryIO) -> None:
     """Wait until the content of a file is on the disk."""
     file.flush()
     os.fsync(file.fileno())
+
+
+class BackgroundSync:
+    """Writes a growing file to the disk while more is added to it, so that little is left to wait for at its end.
+
+    It also keeps the memory small that changed pages take until they are written.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._added = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sync")
+        self._syncing: Future[None] | None = None
+
+    def add(self, size: int) -> None:
+        """Say that so many bytes were added to the file.
+
+        Raises:
+            OSError: earlier ones cannot be written.
+        """
+        self._added += size
+        if self._added >= _SYNC_BYTES and (self._syncing is None or self._syncing.done()):
+            self._wait()
+            self._added = 0
+            self._syncing = self._thread.submit(os.fsync, self._file.fileno())
+
+    def finish(self) -> None:
+        """Wait until all of the file is on the disk.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._wait()
+        sync_file(self._file)
+
+    def close(self) -> None:
+        """End the thread; the file can be closed then."""
+        self._thread.shutdown()
+
+    def _wait(self) -> None:
+        if self._syncing is not None:
+            self._syncing.result()
 
 
 def _read_entry(

@@ -1,8 +1,8 @@
 """The journal of an entry that is being written, by which packing continues after an interruption.
 
-A line describes a batch of the images in the file of pixels. It begins with a hash of itself, and has one of the
-batch's pixels: a line or pixels that did not reach the disk, or only in part, are noticed. What comes after them counts
-as not written.
+A line describes a batch of the images in the file of pixels. It begins with a hash of itself, and has one of all pixels
+up to the end of the batch: a line or pixels that did not reach the disk, or only in part, are noticed. What comes after
+them counts as not written.
 """
 
 import hashlib
@@ -14,10 +14,10 @@ from typing import BinaryIO
 import numpy as np
 import PIL
 
-from tui_influence.datasets.batch import ImageBatch, batch_from_json, hash_of_pixels
+from tui_influence.datasets.batch import ImageBatch, batch_from_json
 
 JOURNAL = "journal"
-_VERSION = 2
+_VERSION = 3
 _HASH_DIGITS = 64
 _MAX_LINE_BYTES = 1 << 24
 
@@ -31,9 +31,14 @@ def head_line(shape: tuple[int, int, int, int]) -> bytes:
     return _line({"version": _VERSION, "pillow": PIL.__version__, "shape": shape})
 
 
-def batch_line(batch: ImageBatch) -> bytes:
-    """Return the line of a batch."""
-    return _line(batch.to_json())
+def batch_line(batch: ImageBatch, digest: str) -> bytes:
+    """Return the line of a batch.
+
+    Args:
+        batch: to describe.
+        digest: hash of all pixels up to the end of the batch, `PixelMeter.digest`.
+    """
+    return _line(batch.to_json() | {"digest": digest})
 
 
 def read_batches(
@@ -49,9 +54,9 @@ def read_batches(
     """
     if journal.readline(_MAX_LINE_BYTES) != head_line(shape):
         return
-    end = journal.tell()
+    end, hashed = journal.tell(), hashlib.sha256()
     while line := journal.readline(_MAX_LINE_BYTES):
-        batch = _batch(line, pixels, offset, shape[1:])
+        batch = _batch(line, pixels, offset, shape[1:], hashed)
         if batch is None:
             return
         end += len(line)
@@ -64,8 +69,13 @@ def _line(content: object) -> bytes:
     return hashlib.sha256(text).hexdigest().encode() + b" " + text + b"\n"
 
 
-def _batch(line: bytes, file: BinaryIO, offset: int, sides: tuple[int, int, int]) -> ImageBatch | None:
-    """Return the batch of a line; None if the line or its pixels are not as they were written."""
+def _batch(
+    line: bytes, file: BinaryIO, offset: int, sides: tuple[int, int, int], hashed: "hashlib._Hash"
+) -> ImageBatch | None:
+    """Return the batch of a line; None if the line or its pixels are not as they were written.
+
+    `hashed` is the hash of all pixels before the batch; those of the batch are added to it.
+    """
     text = line[_HASH_DIGITS + 1 : -1]
     if line != hashlib.sha256(text).hexdigest().encode() + b" " + text + b"\n":
         return None
@@ -76,4 +86,5 @@ def _batch(line: bytes, file: BinaryIO, offset: int, sides: tuple[int, int, int]
     pixels = np.empty((len(names), *sides), dtype=np.uint8)
     if pixels.size and os.preadv(file.fileno(), [pixels.data.cast("B")], offset) != pixels.nbytes:
         return None
-    return batch_from_json(content, pixels) if hash_of_pixels(pixels) == content["digest"] else None
+    hashed.update(pixels.data.cast("B") if pixels.size else b"")
+    return batch_from_json(content, pixels) if hashed.hexdigest() == content["digest"] else None

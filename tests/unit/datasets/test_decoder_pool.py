@@ -22,6 +22,7 @@ from tui_influence.errors import DatasetError
 @pytest.fixture(autouse=True)
 def few_images_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoder_pool, "MIN_IMAGES", 1)
+    monkeypatch.setattr(decoder_pool, "MIN_CORES", 2)
     monkeypatch.setattr(packing, "thread_count", lambda: 2)
     monkeypatch.setattr(packing, "_BATCH", 3)
 
@@ -76,6 +77,14 @@ def test_a_few_images_and_images_in_memory_need_no_process(
 ) -> None:
     source(npz(tmp_path / "data.npz"), cache)
     monkeypatch.setattr(decoder_pool, "MIN_IMAGES", 7)
+    source(image_folder(tmp_path / "data"), cache)
+    assert processes == []
+
+
+def test_few_cores_need_no_process(
+    tmp_path: Path, cache: Path, processes: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder_pool, "MIN_CORES", 3)
     source(image_folder(tmp_path / "data"), cache)
     assert processes == []
 

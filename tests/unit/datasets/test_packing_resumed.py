@@ -6,6 +6,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -279,7 +280,7 @@ def test_a_disk_that_is_full_at_the_end_of_packing_leaves_what_was_packed(
     data: Path, cache: Path, fingerprint: str, decodes: list[str], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     def full(file: BinaryIO) -> None:
-        if file.name.endswith(name):
+        if str(file.name).endswith(name):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def full_for_a_key(path: Path, text: str) -> None:
@@ -298,3 +299,24 @@ def test_a_disk_that_is_full_at_the_end_of_packing_leaves_what_was_packed(
     assert source(data, cache, on_bad_image="skip").fingerprint == fingerprint
     assert decodes == []
     assert leftovers(cache) == []
+
+
+def test_a_disk_that_turns_out_to_be_full_while_packing_is_one_line(
+    data: Path, cache: Path, fingerprint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network's file system may take what it cannot store; only waiting for the disk tells."""
+    threads: list[str] = []
+
+    def full(descriptor: int) -> None:
+        threads.append(threading.current_thread().name)
+        if len(threads) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(entries, "_SYNC_BYTES", 1)
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(DatasetError, match="is full"):
+            source(data, cache, on_bad_image="skip")
+    assert [name.startswith("sync") for name in threads] == [True, True]
+    assert list((cache / "packed").iterdir()) == []
+    assert source(data, cache, on_bad_image="skip").fingerprint == fingerprint
