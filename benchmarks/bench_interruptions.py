@@ -4,8 +4,8 @@
 
 Images are JPEG files of 72 px, packed at 64 px and trained on as random resized crops at 48 and 56 px, read from the
 packed file during training. Two targets have settings of their own: a linear probe and a fine-tuned network. Both
-sweeps pack the images for themselves. The second is killed with all its processes while it packs and while it trains,
-and resumed each time.
+sweeps pack the images for themselves. The second is killed with all its processes and resumed each time: first while it
+packs, then while it trains its first model, then some time after its first record, its second, and so on.
 """
 
 import argparse
@@ -119,6 +119,12 @@ def records(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in (root / "records").rglob("*.safetensors")}
 
 
+def packed_batches(root: Path, name: str) -> int:
+    """Return the number of batches in the journal of what a sweep is packing."""
+    journals = (root / f"{name}-cache" / "tmp").glob("*/journal")
+    return max((journal.read_bytes().count(b"\n") - 1 for journal in journals), default=0)
+
+
 def main() -> None:
     """Run both sweeps and compare their records."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -140,16 +146,20 @@ def main() -> None:
             sys.exit((root / "calm.log").read_text()[-2000:])
         undisturbed = time.monotonic() - started
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        moments = [rng.uniform(1, 5), *(rng.uniform(0.1, 0.5) * undisturbed for _ in range(options.kills - 1))]
-        for seconds in moments[: options.kills]:
+        for kill in range(options.kills):
             sweep = start(root, "killed")
-            try:
-                sweep.wait(seconds)
-                break
-            except subprocess.TimeoutExpired:
-                print(f"killed after {seconds:.0f} s, {len(records(root / 'killed'))} records", flush=True)
-                kill_all(root, "killed")
-                sweep.wait()
+            began = time.monotonic()
+            while sweep.poll() is None:
+                is_due = packed_batches(root, "killed") > 2 if kill == 0 else len(records(root / "killed")) >= kill - 1
+                if is_due and kill:
+                    time.sleep(rng.uniform(0.1, 0.9) * undisturbed / options.models)
+                if is_due:
+                    break
+                time.sleep(0.05)
+            batches, count = packed_batches(root, "killed"), len(records(root / "killed"))
+            print(f"killed after {time.monotonic() - began:.0f} s: {batches} batches in the journal, {count} records")
+            kill_all(root, "killed")
+            sweep.wait()
         if start(root, "killed").wait():
             sys.exit((root / "killed.log").read_text()[-2000:])
         calm, killed = records(root / "calm"), records(root / "killed")
