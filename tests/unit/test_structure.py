@@ -182,5 +182,6 @@ SHORT = {
     "pixel_counts": "below everything that reads pixels; tells nothing else",
     "threads": "shared by the packing of images and by training, which knows no files",
     "tui.theme": "two colour themes",
+    "training.device_memory": "of torch's devices; that of the host is read without torch",
 }
 """Modules of fewer than 40 lines, and the reason of each."""

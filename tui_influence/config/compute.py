@@ -76,7 +76,7 @@ class ComputeSection(Section):
         "auto", description='"auto", or a list such as ["cuda:0", "cpu"]; "mps" is the GPU of a Mac'
     )
     workers_per_device: Positive | Literal["auto"] = Field(
-        "auto", description="worker processes per device; auto: on CPUs, one per core"
+        "auto", description="worker processes per device; auto: on CPUs, one per core if the memory suffices"
     )
     threads: int = Field(1, ge=1, le=256, description="threads per CPU worker")
     images: Literal["auto", "resident", "streamed"] = Field(

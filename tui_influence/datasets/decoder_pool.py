@@ -1,7 +1,8 @@
 """Processes that decode image files, one for each core, up to 16.
 
 Pillow's decoders release Python's lock for a half to four fifths of their time, so threads of one process keep two to
-five cores busy at most; on two or three cores they are as fast as processes, which copy all pixels once more. A process that a broken image crashes ends packing with its reason.
+five cores busy at most. On two or three cores they are as fast as processes, between which all pixels are copied once
+more. A process that a broken image crashes ends packing with its reason.
 """
 
 import fcntl

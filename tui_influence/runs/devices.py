@@ -13,12 +13,15 @@ from pathlib import Path
 from tui_influence.config.compute import ComputeSection
 from tui_influence.config.schema import Config
 from tui_influence.errors import DeviceError
+from tui_influence.host_memory import available_host_memory
 from tui_influence.text import pluralize, printable
 from tui_influence.training.cuda import CudaProbe, from_json
 
 MAX_WORKERS_PER_GPU = 8
 """Where the config leaves the number open, `autotune` chooses it between 1 and this."""
 
+_HOST_BYTES = {"cpu": 1 << 30, "cuda": 5 << 29}
+"""Memory of the machine that a worker takes: torch and a ResNet-18 at 56 pixels; with a GPU, also CUDA's libraries."""
 _PROBE_TIMEOUT = 300.0
 """Seconds that torch may take to list its devices: loading it from a cold file system is slow."""
 _DRIVER_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg")
@@ -120,15 +123,28 @@ def worker_devices(compute: ComputeSection, gpus: int = 0, warn: Callable[[str],
     """
     devices = _all_devices(gpus, warn) if compute.devices == "auto" else _usable_devices(list(compute.devices), warn)
     workers = {device: _initial_workers(device, compute) for device in devices}
+    if compute.workers_per_device == "auto" and workers.get("cpu", 1) > 1:
+        fitting = max(1, available_host_memory() // _HOST_BYTES["cpu"])
+        if fitting < workers["cpu"]:
+            warn(
+                f"{pluralize(fitting, 'worker')} on {workers['cpu']} cores: more would not fit into the memory that is "
+                "free ([compute] workers_per_device sets another number)"
+            )
+            workers["cpu"] = fitting
     # Round robin, so that a plan shorter than the list still uses every device.
     return [device for turn in range(max(workers.values())) for device in devices if turn < workers[device]]
 
 
 def max_workers(device: str, compute: ComputeSection) -> int:
-    """Return how many workers `autotune` may give a device; 1 where their number is fixed."""
+    """Return how many workers `autotune` may give a device; 1 where their number is fixed.
+
+    They fit into the machine's memory if as many use each of its other devices.
+    """
     if compute.workers_per_device != "auto" or device in ("cpu", "mps"):
         return 1
-    return max(1, min(MAX_WORKERS_PER_GPU, cpu_cores()))
+    n_devices = max(1, len(probe_cuda().devices)) if compute.devices == "auto" else len(compute.devices)
+    fitting = available_host_memory() // (_HOST_BYTES["cuda"] * n_devices)
+    return max(1, min(MAX_WORKERS_PER_GPU, cpu_cores(), fitting))
 
 
 def _initial_workers(device: str, compute: ComputeSection) -> int:

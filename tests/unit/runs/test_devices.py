@@ -40,6 +40,35 @@ def test_devices_take_turns_so_that_a_short_plan_uses_all(machine, monkeypatch):
     assert worker_devices(ComputeSection()) == ["cuda:0", "cuda:1"]  # and `tuning` adds to them
 
 
+def test_as_many_workers_start_as_fit_into_memory(machine, monkeypatch):
+    machine(CudaProbe())
+    warnings: list[str] = []
+    monkeypatch.setattr(devices, "cpu_cores", lambda: 64)
+    monkeypatch.setattr(devices, "available_host_memory", lambda: 12 << 30)
+    assert worker_devices(ComputeSection(), warn=warnings.append) == ["cpu"] * 12
+    assert warnings == [
+        "12 workers on 64 cores: more would not fit into the memory that is free "
+        "([compute] workers_per_device sets another number)"
+    ]
+    assert worker_devices(ComputeSection(workers_per_device=20), warn=warnings.append) == ["cpu"] * 20
+    assert worker_devices(ComputeSection(threads=8), warn=warnings.append) == ["cpu"] * 8
+    assert len(warnings) == 1
+    monkeypatch.setattr(devices, "available_host_memory", lambda: 1 << 20)
+    assert worker_devices(ComputeSection()) == ["cpu"]
+
+
+def test_gpus_get_as_many_workers_as_fit_into_the_memory_of_the_machine(machine, monkeypatch):
+    machine(CudaProbe((GPU, GPU)))
+    monkeypatch.setattr(devices, "cpu_cores", lambda: 64)
+    limits = []
+    for size in (1, 20, 1000):
+        monkeypatch.setattr(devices, "available_host_memory", lambda size=size: size << 30)
+        limits.append(devices.max_workers("cuda:0", ComputeSection()))
+    assert limits == [1, 4, devices.MAX_WORKERS_PER_GPU]
+    monkeypatch.setattr(devices, "available_host_memory", lambda: 20 << 30)
+    assert devices.max_workers("cuda:0", ComputeSection(devices=["cuda:0"])) == 8
+
+
 @pytest.mark.parametrize("device", ["cuda:0", "cuda:7", "tpu", "cuda:x", "cuda:" + "9" * 5000, "cuda:\u00b2"])
 def test_a_device_that_is_not_here_is_refused(device, machine):
     machine(CudaProbe())

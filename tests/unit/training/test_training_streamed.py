@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from tests.unit.training.small_data import images_of, mask, same, source, target, trainer
+from tui_influence import host_memory
 from tui_influence.image_selection import ImageSelection
-from tui_influence.training import device_images, device_memory
+from tui_influence.training import device_images
 from tui_influence.training.device_images import source_images
 from tui_influence.training.device_memory import available_memory, choose_streamed
 from tui_influence.training.types import OutOfMemory
@@ -157,8 +158,8 @@ def test_a_trainer_decides_by_the_memory_that_is_free(monkeypatch):
 @pytest.fixture
 def groups(monkeypatch, tmp_path):
     """The directories of control groups, and the file that says which ones the process is in."""
-    monkeypatch.setattr(device_memory, "_GROUPS", tmp_path / "groups")
-    monkeypatch.setattr(device_memory, "_PROCESS_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(host_memory, "_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(host_memory, "_PROCESS_GROUPS", tmp_path / "own")
     (tmp_path / "groups" / "memory" / "job" / "step").mkdir(parents=True)
     (tmp_path / "groups" / "job" / "step").mkdir(parents=True)
     return tmp_path / "groups", tmp_path / "own"
