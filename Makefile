@@ -130,7 +130,7 @@ gpu-wheels:
 
 # The result is written to benchmarks/results, and to $OUT where that names a directory.
 gpu-check:
-	@PYTHONPATH=$(GPU_PACKAGES) $(GPU_RUN) -c 'import psutil, pydantic, platformdirs, pynvml, safetensors' 2>/dev/null || \
+	@PYTHONPATH=$(GPU_PACKAGES) $(GPU_RUN) -c 'import psutil, pydantic, platformdirs, pynvml, safetensors, typer' 2>/dev/null || \
 		$(GPU_RUN) -m pip install --quiet --disable-pip-version-check --no-index --no-deps --upgrade \
 			--find-links gpu-wheels --requirement benchmarks/gpu_requirements.txt --target $(GPU_PACKAGES) || \
 		{ echo "gpu-check: packages are missing; 'make gpu-wheels' fetches them where there is a network" >&2; exit 1; }

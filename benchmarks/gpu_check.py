@@ -14,6 +14,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -27,6 +28,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.bench_training import arrays, kept_classes, packed
+from benchmarks.gpu_sweep import run_sweep
 from tui_influence.config.schema import ModelSection, TrainSection
 from tui_influence.errors import TinflError
 from tui_influence.runs.devices import worker_environment
@@ -95,6 +97,8 @@ def main() -> int:
     checks += check_recording(how) if how.device.type == "cuda" else []
     checks += check_gauges(how)
     checks += check_trainings(options.device, 4 if options.quick else 24)
+    checks += check_sweeps(options.device, 4 if options.quick else 32)
+    result["seconds_of"] = durations(how)
     result["checks"] = [asdict(check) for check in checks]
     result["matmul_tflops"] = matmul_rate(how, 1024 if how.device.type == "cpu" else 8192)
     result["throughput"] = throughput(how, result["matmul_tflops"], options.quick)
@@ -293,6 +297,24 @@ def check_trainings(device: str, rows: int) -> list[Check]:
     return checks
 
 
+def check_sweeps(device: str, models: int) -> list[Check]:
+    """Whether sweeps finish: one by itself, and on a GPU one while another process takes the memory."""
+    print(f"\nsweeps of {models} models of the embedded pair")
+    with tempfile.TemporaryDirectory() as folder:
+        calm = run_sweep(Path(folder), "calm", device, models)
+        short = run_sweep(Path(folder), "short", device, models, holds_memory=True) if device != "cpu" else None
+    checks = []
+    for name, sweep in (("undisturbed", calm), ("without memory for a while", short)):
+        if sweep is not None:
+            print(f"       {name}: {sweep}")
+            checks.append(_check(f"{name}: exit code", sweep.exit_code, most=0))
+            checks.append(_check(f"{name}: models that are missing", models - sweep.models, most=0))
+    if short is not None:
+        checks.append(_check("undisturbed: most workers at a time", calm.workers, least=2))
+        checks.append(_check("times that a worker ran out of memory", short.shortages, least=1))
+    return checks
+
+
 def pair(
     device: str,
     precision: str,
@@ -448,6 +470,24 @@ def images_a_second(
         once = seconds_of(work(steps), how.device)
         steps = max(2, min(2000, round(steps * seconds / once)))
         return steps * batch / seconds_of(work(steps), how.device)
+
+
+def durations(how: Numerics) -> dict[str, float]:
+    """Seconds that parts of the work take: to load images and record steps, to train a model, and a probe of it."""
+    arch, resolution = ("resnet9", 32) if how.device.type == "cuda" else ("small-cnn", 14)
+    started = time.perf_counter()
+    trainer = pair(str(how.device), "auto", arch, resolution)
+    seconds = {"load and record": time.perf_counter() - started}
+    trainer.run(kept_classes(0), 0)
+    seconds["train and transfer"] = seconds_of(lambda: trainer.run(kept_classes(0), 0), how.device)
+    vectors = torch.randn(2000, 512, device=how.device)
+    labels = torch.arange(2000, device=how.device) % 10
+    linear.solve(vectors, labels, 10, 1e-3)
+    seconds["probe of 2,000 x 512"] = seconds_of(lambda: linear.solve(vectors, labels, 10, 1e-3), how.device)
+    print(
+        f"\nseconds, {arch} at {resolution} px: {', '.join(f'{name} {value:.2f}' for name, value in seconds.items())}"
+    )
+    return seconds
 
 
 # --- several workers --------------------------------------------------------------------------------------------------

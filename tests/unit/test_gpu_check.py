@@ -7,11 +7,14 @@ import sys
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).parents[2]
 IMPORTED = """
 import json, sys
 from importlib.metadata import packages_distributions
 import benchmarks.gpu_check
+import tui_influence.cli.commands.sweep, tui_influence.runs.supervisor, tui_influence.runs.worker
 import pynvml
 names = packages_distributions()
 print(json.dumps(sorted({name for module in sys.modules for name in names.get(module.partition(".")[0], [])})))
@@ -36,10 +39,10 @@ def with_what_they_need(names: set[str]) -> set[str]:
             continue
         known.add(name)
         try:
-            lines = [line for line in requires(name) or [] if "extra ==" not in line]
+            needed = [Requirement(line) for line in requires(name) or []]
         except PackageNotFoundError:  # for another system
             continue
-        pending += [plain(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in lines]
+        pending += [plain(each.name) for each in needed if each.marker is None or each.marker.evaluate({"extra": ""})]
     return known
 
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 _STARTS = 8
 """Random starts, of which the best is used."""
@@ -67,6 +66,8 @@ def _assign(similarity: NDArray[np.float64]) -> NDArray[np.int64]:
     Each cluster has K // G places, and one more that only some clusters fill: the others of these are filled by rows
     that stand for no class.
     """
+    from scipy.optimize import linear_sum_assignment  # here: it takes most of a second, and few sweeps need it
+
     count, clusters = similarity.shape
     size, larger = divmod(count, clusters)
     places = np.repeat(similarity, size, axis=1)
