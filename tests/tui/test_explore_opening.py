@@ -9,10 +9,10 @@ from tests.tui.prunings import make_pruning, make_verification
 from tests.tui.runs import exploring, make_run, ranked, say, screen_text, until, words
 from tui_influence.errors import ResultsError
 from tui_influence.runs.heartbeat import Heartbeat, State, write_heartbeat
+from tui_influence.runs.run_list import is_run, list_runs
 from tui_influence.store.files import make_directory
 from tui_influence.store.paths import Paths
 from tui_influence.tui.messages import Preparing
-from tui_influence.tui.run_list import is_run, list_runs
 
 
 async def test_a_folder_of_runs_opens_a_list_and_escape_comes_back(tmp_path):

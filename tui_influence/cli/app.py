@@ -7,6 +7,7 @@ once: its options when it is called or its help is shown, its function when it r
 from collections.abc import Callable
 from functools import cache
 from inspect import signature
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, NamedTuple, get_type_hints
 
@@ -16,7 +17,7 @@ from typer.main import get_command
 
 from tui_influence import __version__
 from tui_influence.cli import diagnostics, output
-from tui_influence.errors import ExitCode, TinflError
+from tui_influence.errors import ConfigError, ExitCode, TinflError
 from tui_influence.store.files import to_results_error
 
 
@@ -59,6 +60,8 @@ COMMANDS = {
         Command("check", "starting", "Start", "Validate a config and estimate the cost of a sweep"),
         Command("sweep", "starting", "Start", "Train the models of a config, in the background"),
         Command("status", "watching", "Watch", "Show the progress of a run"),
+        Command("list", "watching", "Watch", "List the runs of a folder", "runs:list_folder"),
+        Command("note", "watching", "Watch", "Show or change the note of a run", "runs:note"),
         Command("logs", "watching", "Watch", "Show the events of a run, or the log of a worker"),
         Command("explore", "watching", "Watch", "Watch a run and browse its results"),
         Command("stop", "watching", "Watch", "Stop a run; finished models are kept"),
@@ -135,6 +138,8 @@ def _callback(command: Command) -> Callable[..., None]:
 
     def run_command(**values: Any) -> None:
         try:
+            if "results" in values and values["results"] is None:
+                values["results"] = _newest_results()
             command.load_function()(options(**values))
         except (typer.Exit, typer.Abort):
             raise
@@ -154,6 +159,21 @@ def _callback(command: Command) -> Callable[..., None]:
     run_command.__signature__ = signature(options)  # type: ignore[attr-defined]
     run_command.__annotations__ = get_type_hints(options, include_extras=True)
     return run_command
+
+
+def _newest_results() -> Path:
+    """Return the run that changed last, in this folder or in `results` below it, and name it on stderr.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    from tui_influence.runs.run_list import newest_run  # here, because most commands are given a run
+
+    root = newest_run(Path())
+    if root is None:
+        raise ConfigError("name a results directory: there is none in this folder, nor in `results` below it")
+    diagnostics.info(f"using {root}, the run that changed last")
+    return root
 
 
 def _print_version(requested: bool) -> None:

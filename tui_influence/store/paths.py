@@ -42,6 +42,11 @@ class Paths:
         return self.root / "growth.json"
 
     @property
+    def note(self) -> Path:
+        """`note.json`: what the user has noted about the run."""
+        return self.root / "note.json"
+
+    @property
     def prunings(self) -> Path:
         """The prunings of a sweep, each a results directory of its own."""
         return self.root / "prune"

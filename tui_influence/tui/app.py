@@ -19,8 +19,10 @@ from textual.widgets import Input
 
 from tui_influence.render.style import Style
 from tui_influence.runs.overview import Overview
+from tui_influence.runs.run_list import RunSummary, is_run, list_runs
 from tui_influence.text import printable
 from tui_influence.tui.actions import WHILE_TYPING, bindings, names_of
+from tui_influence.tui.active_retrainings import ActiveRun, active_retrainings, enumerate_runs
 from tui_influence.tui.background import Watcher, freeze_and_enable_gc
 from tui_influence.tui.help import explain
 from tui_influence.tui.keymap import Keys, keys_of, shown_key
@@ -38,7 +40,6 @@ from tui_influence.tui.messages import (
 from tui_influence.tui.operations import RunOperations, run_command
 from tui_influence.tui.palette import ActionCommands
 from tui_influence.tui.queries import QueryRunner
-from tui_influence.tui.run_list import ActiveRun, RunSummary, active_retrainings, enumerate_runs, is_run, list_runs
 from tui_influence.tui.screens.base import ModeScreen
 from tui_influence.tui.screens.dialogs import HelpScreen
 from tui_influence.tui.screens.image import ImageScreen

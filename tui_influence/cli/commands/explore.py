@@ -11,9 +11,9 @@ from tui_influence.cli import diagnostics
 from tui_influence.cli.options.watching import ExploreOptions
 from tui_influence.errors import ConfigError, ExitCode
 from tui_influence.runs.overview import overview
+from tui_influence.runs.run_list import is_run, list_runs
 from tui_influence.store.paths import Paths
 from tui_influence.tui.background import disable_gc
-from tui_influence.tui.run_list import is_run, list_runs
 
 _EXIT_TIMEOUT = 0.2
 """Seconds to wait at the end for computations in threads."""

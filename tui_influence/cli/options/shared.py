@@ -18,12 +18,19 @@ from tui_influence.influence.estimators import (
 from tui_influence.store.run_info import RunInfo
 
 # Not `readable`: reading a path reports in one line why it failed, with an exit code for it.
+
+
+def no_path() -> None:
+    """Return the default of a path that the newest run takes the place of."""
+
+
 Results = Annotated[
     Path,
     typer.Argument(
         metavar="RESULTS",
-        help="Results directory of a run.",
+        help="Results directory of a run; default: the run here, or in `results`, that changed last.",
         show_default=False,
+        default_factory=no_path,
         readable=False,
         autocompletion=complete_results,
     ),

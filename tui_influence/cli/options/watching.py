@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from tui_influence.cli.completion import complete_results
-from tui_influence.cli.options.shared import Ascii, Color, Devices, Foreground, Json, Results, RetryFailed, Theme
+from tui_influence.cli.options.shared import (
+    Ascii,
+    Color,
+    Devices,
+    Foreground,
+    Json,
+    Results,
+    RetryFailed,
+    Theme,
+    no_path,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +54,10 @@ class ExploreOptions:
         Path,
         typer.Argument(
             metavar="RESULTS",
-            help="Results directory of a run, or a folder of results directories.",
+            help="Results directory of a run, or a folder of them; default: the run here, or in `results`, that "
+            "changed last.",
             show_default=False,
+            default_factory=no_path,
             readable=False,
             autocompletion=complete_results,
         ),
@@ -56,6 +68,36 @@ class ExploreOptions:
     ascii_only: Ascii = False
     color: Color = "auto"
     theme: Theme = "dark"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListOptions:
+    """List the runs of a folder with their targets, models, reliability, accuracy and notes, the newest first."""
+
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="Folder of results directories; default: `results` if that is here, else this folder.",
+            show_default=False,
+            readable=False,
+            default_factory=no_path,
+            autocompletion=complete_results,
+        ),
+    ]
+    json: Json = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteOptions:
+    """Show or change the note of a run, which `tinfl list` and the app's list of runs show."""
+
+    results: Results
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="The note; default: keep it.")] = None
+    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Add a tag; may be repeated.")] = None
+    untag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Remove a tag; may be repeated.")] = None
+    clear: Annotated[bool, typer.Option("--clear", help="Remove the note and all tags first.")] = False
+    json: Json = False
 
 
 @dataclass(frozen=True, kw_only=True)

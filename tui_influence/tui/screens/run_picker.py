@@ -12,11 +12,12 @@ from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui_influence.render.format import fit, plain
+from tui_influence.render.run_list import run_facts
 from tui_influence.render.run_words import state_word
 from tui_influence.render.style import Style
+from tui_influence.runs.run_list import RunSummary
 from tui_influence.text import printable
 from tui_influence.tui.actions import bindings
-from tui_influence.tui.run_list import RunSummary
 
 
 class PickerScreen(Screen[None]):
@@ -99,4 +100,7 @@ class PickerScreen(Screen[None]):
         mark = (f"{style.state_sign(run.state, silent=run.silent)} ", text_style)
         models = f"{run.done:,} of {run.total:,} models" if run.total else ""
         state = (f"  {state_word(run.state, silent=run.silent):<10}", text_style)
-        return Text.assemble(mark, name, state, (f"  {models}", style.quiet))
+        facts = plain("  ".join([models, *run_facts(run), str(run.note)]), style.ascii)
+        line = Text.assemble(mark, name, state, (f"  {facts}", style.quiet))
+        line.truncate(max(self.size.width - 4, 0), overflow="crop" if style.ascii else "ellipsis")
+        return line
