@@ -17,7 +17,13 @@ from tui_influence.influence.ranking import Heldout, rank_groups
 from tui_influence.influence.types import DEFAULT_GOAL, SIGNIFICANCE_LEVEL
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import FINISHED, observe
-from tui_influence.runs.progress import MIN_MODELS, UNLEARNT_LOSS, unlearnt_warning
+from tui_influence.runs.progress import (
+    MIN_MODELS,
+    UNLEARNT_LOSS,
+    is_near_chance,
+    poor_transfer_warning,
+    unlearnt_warning,
+)
 from tui_influence.store.examples import Examples
 from tui_influence.store.generation import Outputs
 from tui_influence.store.listing import list_failures
@@ -121,7 +127,8 @@ def data_warnings(snapshot: RunSnapshot) -> tuple[str, ...]:
     """Return warnings about the data behind any result: models that are missing, damaged, or learnt nothing."""
     failed = len(list_failures(snapshot.paths, Role.ESTIMATE))
     missing = _missing_models(snapshot.paths, snapshot.info, snapshot.outputs, failed)
-    return (*missing, *_data_warnings(snapshot.outputs, snapshot.heldout, snapshot.prior))
+    warnings = _data_warnings(snapshot.outputs, snapshot.heldout, snapshot.prior)
+    return (*missing, *warnings, *_transfer_warnings(snapshot.outputs, snapshot.target_info))
 
 
 def select_examples(target_info: TargetInfo, examples: Examples, question: Question) -> NDArray[np.int64]:
@@ -186,6 +193,14 @@ def _data_warnings(outputs: Outputs, heldout: Outputs, prior: PriorMeasures) -> 
     if len(learnt) >= MIN_MODELS and fmean(loss for loss, _ in learnt) > UNLEARNT_LOSS:
         warnings.append(unlearnt_warning(fmean(accuracy for _, accuracy in learnt)))
     return warnings
+
+
+def _transfer_warnings(outputs: Outputs, target: TargetInfo) -> list[str]:
+    name = "target_class_accuracy"
+    accuracies = [metrics[name] for metrics in outputs.metrics if name in metrics]
+    if len(accuracies) < MIN_MODELS or not is_near_chance(fmean(accuracies), len(target.classes)):
+        return []
+    return [poor_transfer_warning(target.name, fmean(accuracies), len(target.classes))]
 
 
 def _rounding_share(margins: Margins) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tui_influence.roles import Role
 from tui_influence.runs.protocol import Done
+from tui_influence.text import printable
 
 MIN_MODELS = 5
 """Minimum number of models before anything is concluded from their mean."""
@@ -18,6 +19,9 @@ _MAX_SECONDS = 1e7
 """Seconds that no model takes, a third of a year; an event file may hold any number."""
 UNLEARNT_LOSS = 0.9
 """A source loss above this fraction of log(classes) means that the source was hardly learnt."""
+
+CHANCE_KAPPA = 0.1
+"""Share of the way from guessing to no error, below which a target counts as hardly learnt."""
 
 
 @dataclass
@@ -161,11 +165,33 @@ class ModelStatistics:
         low, high = expected * (1 - relative), expected * (1 + relative)
         return max(expected, late), max(low, late), max(high, late)
 
-    def warnings(self) -> list[str]:
-        """Return warnings about the models."""
+    def warnings(self, targets: Sequence[tuple[str, int]] = ()) -> list[str]:
+        """Return warnings about the models.
+
+        Args:
+            targets: name and number of classes of each target.
+        """
+        warnings = []
         if self.source_loss.count >= MIN_MODELS and self.source_loss.mean > UNLEARNT_LOSS:
-            return [unlearnt_warning(self.source_accuracy.mean)]
-        return []
+            warnings.append(unlearnt_warning(self.source_accuracy.mean))
+        for (name, classes), accuracy in zip(targets, self.target_class_accuracy, strict=False):
+            if accuracy.count >= MIN_MODELS and is_near_chance(accuracy.mean, classes):
+                warnings.append(poor_transfer_warning(name, accuracy.mean, classes))
+        return warnings
+
+
+def is_near_chance(accuracy: float, classes: int) -> bool:
+    """Whether a mean accuracy over classes, 0 to 1, is hardly better than that of guessing (Cohen 1960)."""
+    return classes > 1 and accuracy * classes - 1 < CHANCE_KAPPA * (classes - 1)
+
+
+def poor_transfer_warning(target: str, accuracy: float, classes: int) -> str:
+    """Return the warning for models that hardly tell the classes of a target apart."""
+    return (
+        f"the models are near chance on the target {printable(target, 40)} (mean accuracy of its classes "
+        f"{accuracy:.1%}, by guessing {1 / classes:.1%}): rankings for it are mostly noise; train longer, or on a "
+        "source that is closer to it"
+    )
 
 
 def unlearnt_warning(accuracy: float) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tui_influence.roles import Role
-from tui_influence.runs.progress import ModelStatistics, RunningMean
+from tui_influence.runs.progress import ModelStatistics, RunningMean, is_near_chance
 from tui_influence.runs.protocol import (
     Alive,
     Assignment,
@@ -70,6 +70,21 @@ def test_nothing_is_promised_before_it_is_known():
     assert progress.eta(10) is None
     assert progress.models_per_hour == 3600
     assert progress.target_accuracy[1].mean == 0.6
+
+
+def test_a_target_that_models_hardly_learn_is_warned_about():
+    progress = ModelStatistics(workers=1)
+    metrics = [{"target_class_accuracy": 0.2}, {"target_class_accuracy": 0.09}, {"target_class_accuracy": 0.54}]
+    for count in range(6):
+        assert bool(progress.warnings([("a", 10), ("b\x1b", 20), ("c", 2)])) is (count >= 5)
+        progress.add(Done(Role.ESTIMATE, 0, 1.0, metrics))
+    assert progress.warnings([("a", 10), ("b\x1b", 20), ("c", 2)]) == [
+        "the models are near chance on the target b\\x1b (mean accuracy of its classes 9.0%, by guessing 5.0%): "
+        "rankings for it are mostly noise; train longer, or on a source that is closer to it",
+        "the models are near chance on the target c (mean accuracy of its classes 54.0%, by guessing 50.0%): "
+        "rankings for it are mostly noise; train longer, or on a source that is closer to it",
+    ]
+    assert [is_near_chance(0.2, 1), is_near_chance(0.18, 10), is_near_chance(0.2, 10)] == [False, True, False]
 
 
 @pytest.mark.parametrize(("loss", "warned"), [(0.5, False), (0.95 * math.log(10), True)])

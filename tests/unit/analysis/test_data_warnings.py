@@ -1,4 +1,6 @@
-"""Margins so large that half floats round them noticeably: a warning beside every result."""
+"""Warnings beside every result: margins that half floats round noticeably, a target that is hardly learnt."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,3 +39,12 @@ def test_few_models_give_none(tmp_path, models):
 def test_what_does_not_vary_gives_none(tmp_path):
     flat = write_sweep(tmp_path, 0 * EFFECTS, LABELS, models=20, noise=0, shared=0, ease=1000.1)
     assert data_warnings(read_sweep(flat)) == ()
+
+
+@pytest.mark.parametrize(("accuracy", "models", "is_warned"), [(0.54, 5, True), (0.6, 5, False), (0.54, 4, False)])
+def test_a_target_near_chance_is_warned_about(tmp_path, accuracy, models, is_warned):
+    snapshot = read_sweep(write_sweep(tmp_path, EFFECTS, LABELS, models=models))
+    metrics = [{"target_class_accuracy": accuracy}] * models
+    warnings = data_warnings(replace(snapshot, outputs=replace(snapshot.outputs, metrics=metrics)))
+    assert len(warnings) == is_warned
+    assert all("near chance on the target" in warning and "54.0%" in warning for warning in warnings)
