@@ -4,6 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tui_influence.config.combinations import are_repeats_possible, stored_side_problem
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.messages import (
     KINDS,
@@ -15,7 +16,7 @@ from tui_influence.config.messages import (
     section_header,
     section_keys,
 )
-from tui_influence.config.schema import Config, are_repeats_possible, stored_side_problem
+from tui_influence.config.schema import Config
 
 VALID = """\
 [run]
