@@ -93,17 +93,19 @@ class Groups:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One image as a reader returns it: a file to decode, pixels, a decoded image, or why it cannot be read."""
+    """One image as a reader returns it: a file to decode, its bytes, pixels, a decoded image, or why it is none."""
 
     name: str
     label: int
-    content: Path | Images | Image.Image | BadImageError
+    content: Path | bytes | Images | Image.Image | BadImageError
 
     @property
     def nbytes(self) -> int:
-        """Memory that its pixels take until it is packed; 0 if they are still in a file."""
+        """Memory that its content takes until it is packed; 0 if it is still in a file."""
         if isinstance(self.content, Image.Image):
             return self.content.width * self.content.height * len(self.content.getbands())
+        if isinstance(self.content, bytes):
+            return len(self.content)
         return self.content.nbytes if isinstance(self.content, np.ndarray) else 0
 
 
