@@ -27,7 +27,9 @@ from tui_influence.config.types import (
     BatchSize,
     ClusterCount,
     Count,
+    DataName,
     DirectoryPath,
+    FileOrDirectoryPath,
     FilePath,
     GroupsText,
     LabelSmoothing,
@@ -191,6 +193,23 @@ class TorchvisionSource(SourceSection):
     )
 
 
+class HuggingfaceSource(SourceSection):
+    """`kind = "huggingface"`: a local Hugging Face dataset with a column of images."""
+
+    kind: Literal["huggingface"]
+    path: FileOrDirectoryPath = Field(
+        description="directory that save_to_disk wrote, or with Parquet files, or one such file",
+        examples=["data/source"],
+    )
+    split: DataName | None = Field(None, description="name of the split; the only one by default", examples=["train"])
+    image: DataName | None = Field(
+        None, description="name of the column of images; the only one by default", examples=["image"]
+    )
+    label: DataName | None = Field(
+        None, description="name of the column of labels; the only one by default", examples=["label"]
+    )
+
+
 class BuiltinTarget(TargetSection):
     """`kind = "builtin"`: handwritten digits, shipped with the package."""
 
@@ -230,8 +249,29 @@ class TorchvisionTarget(TargetSection):
     test: Arguments = Field(default_factory=lambda: {"train": False}, description="arguments that give the test images")
 
 
-Source = Annotated[BuiltinSource | FolderSource | NpzSource | TorchvisionSource, Field(discriminator="kind")]
-Target = Annotated[BuiltinTarget | FolderTarget | NpzTarget | TorchvisionTarget, Field(discriminator="kind")]
+class HuggingfaceTarget(TargetSection):
+    """`kind = "huggingface"`: two splits of a local Hugging Face dataset with a column of images."""
+
+    kind: Literal["huggingface"]
+    path: FileOrDirectoryPath = Field(
+        description="directory that save_to_disk wrote, or with Parquet files", examples=["data/target"]
+    )
+    train: DataName = Field("train", description="name of the split of labelled training images")
+    test: DataName = Field("test", description="name of the split of test images, whose predictions are explained")
+    image: DataName | None = Field(
+        None, description="name of the column of images; the only one by default", examples=["image"]
+    )
+    label: DataName | None = Field(
+        None, description="name of the column of labels; the only one by default", examples=["label"]
+    )
+
+
+Source = Annotated[
+    BuiltinSource | FolderSource | NpzSource | TorchvisionSource | HuggingfaceSource, Field(discriminator="kind")
+]
+Target = Annotated[
+    BuiltinTarget | FolderTarget | NpzTarget | TorchvisionTarget | HuggingfaceTarget, Field(discriminator="kind")
+]
 
 
 class DesignSection(Section):

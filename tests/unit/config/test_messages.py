@@ -370,7 +370,10 @@ def test_a_missing_kind_is_asked_for() -> None:
     problem = only(target(""))
     assert problem.message == "kind is missing in [[target]]; it decides which other keys there are"
     assert problem.line == 7
-    assert problem.hint == 'for example: kind = "folder" (it may be "builtin", "folder", "npz" or "torchvision")'
+    assert (
+        problem.hint
+        == 'for example: kind = "folder" (it may be "builtin", "folder", "npz", "torchvision" or "huggingface")'
+    )
 
 
 @pytest.mark.parametrize(
@@ -384,7 +387,9 @@ def test_a_missing_kind_is_asked_for() -> None:
 )
 def test_an_unknown_kind_is_answered_with_the_known_ones(kind: str, said: str, hint: str | None) -> None:
     problem = only(source(f'kind = {kind}\npath = "x"\n'))
-    assert problem.message == f'source.kind must be "builtin", "folder", "npz" or "torchvision", not {said}'
+    assert (
+        problem.message == f'source.kind must be "builtin", "folder", "npz", "torchvision" or "huggingface", not {said}'
+    )
     assert (problem.line, problem.column, problem.hint) == (5, 8, hint)
 
 
