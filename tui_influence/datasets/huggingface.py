@@ -138,7 +138,7 @@ class HuggingfaceReader:
 
     @cached_property
     def _files(self) -> Sequence[Any]:
-        return choose_split(list_splits(self.path), self.split, self.display_name)
+        return choose_split(list_splits(self.path), self.split, printable_path(self.path))
 
     @cached_property
     def _contents(self) -> _Contents:
