@@ -210,6 +210,23 @@ class HuggingfaceSource(SourceSection):
     )
 
 
+class WebdatasetSource(SourceSection):
+    """`kind = "webdataset"`: tar files of images (.jpg, .png, .webp) with their labels (.cls or .json)."""
+
+    kind: Literal["webdataset"]
+    path: FileOrDirectoryPath = Field(description="tar file, or directory of tar files", examples=["data/source"])
+    label: DataName | None = Field(
+        None,
+        description="key of the label in each sample's .json; by default the label is its .cls",
+        examples=["label"],
+    )
+    classes: OptionalFilePath = Field(
+        None,
+        description="text file with the names of the classes, one per line; their numbers by default",
+        examples=["classes.txt"],
+    )
+
+
 class BuiltinTarget(TargetSection):
     """`kind = "builtin"`: handwritten digits, shipped with the package."""
 
@@ -266,11 +283,35 @@ class HuggingfaceTarget(TargetSection):
     )
 
 
+class WebdatasetTarget(TargetSection):
+    """`kind = "webdataset"`: tar files of training and of test images with their labels (.cls or .json)."""
+
+    kind: Literal["webdataset"]
+    train: FileOrDirectoryPath = Field(
+        description="tar file of labelled training images, or directory of tar files", examples=["data/target/train"]
+    )
+    test: FileOrDirectoryPath = Field(
+        description="the same of test images, whose predictions are explained", examples=["data/target/test"]
+    )
+    label: DataName | None = Field(
+        None,
+        description="key of the label in each sample's .json; by default the label is its .cls",
+        examples=["label"],
+    )
+    classes: OptionalFilePath = Field(
+        None,
+        description="text file with the names of the classes, one per line; their numbers by default",
+        examples=["classes.txt"],
+    )
+
+
 Source = Annotated[
-    BuiltinSource | FolderSource | NpzSource | TorchvisionSource | HuggingfaceSource, Field(discriminator="kind")
+    BuiltinSource | FolderSource | NpzSource | TorchvisionSource | HuggingfaceSource | WebdatasetSource,
+    Field(discriminator="kind"),
 ]
 Target = Annotated[
-    BuiltinTarget | FolderTarget | NpzTarget | TorchvisionTarget | HuggingfaceTarget, Field(discriminator="kind")
+    BuiltinTarget | FolderTarget | NpzTarget | TorchvisionTarget | HuggingfaceTarget | WebdatasetTarget,
+    Field(discriminator="kind"),
 ]
 
 

@@ -168,6 +168,23 @@ def check_classes(display_name: str, classes: tuple[str, ...]) -> None:
         raise DatasetError(f"{display_name} has {number}: at least {MIN_CLASSES} are needed")
 
 
+def occurring_classes(display_name: str, classes: tuple[str, ...], labels: Labels) -> tuple[tuple[str, ...], Labels]:
+    """Return the classes that have an image, and the labels in terms of these.
+
+    Args:
+        display_name: name of the dataset.
+        classes: names that the labels stand for.
+        labels: (n,) of all images.
+
+    Raises:
+        DatasetError: fewer than two classes have an image.
+    """
+    present, numbers = np.unique(labels, return_inverse=True)
+    names = tuple(classes[label] for label in present)
+    check_classes(display_name, names)
+    return names, numbers.astype(np.int64).reshape(-1)
+
+
 def require_every_class(display_name: str, classes: tuple[str, ...], labels: Labels) -> None:
     """Refuse a dataset that declares a class without images.
 

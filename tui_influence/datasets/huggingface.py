@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.config.schema import HuggingfaceSource, HuggingfaceTarget
-from tui_influence.datasets.base import ImageShape, Labels, Part, Sample, check_classes, parse_index
+from tui_influence.datasets.base import ImageShape, Labels, Part, Sample, occurring_classes, parse_index
 from tui_influence.datasets.errors import BadImageError, abbreviate_list, printable_path
-from tui_influence.datasets.huggingface_files import choose_split, files_stamp, list_splits
+from tui_influence.datasets.folder import files_stamp
+from tui_influence.datasets.huggingface_files import choose_split, list_splits
 from tui_influence.datasets.huggingface_tables import Table, Values, import_pyarrow, open_table
 from tui_influence.datasets.images import MAX_BYTES, read_shape
 from tui_influence.errors import DatasetError
@@ -107,10 +108,7 @@ class HuggingfaceReader:
 
     def finalize_labels(self, labels: Labels) -> tuple[tuple[str, ...], Labels]:
         """Return the classes that occur."""
-        present, numbers = np.unique(labels, return_inverse=True)
-        classes = tuple(self._contents.classes[label] for label in present)
-        check_classes(self.display_name, classes)
-        return classes, numbers.astype(np.int64).reshape(-1)
+        return occurring_classes(self.display_name, self._contents.classes, labels)
 
     def find(self, names: Iterable[str]) -> Iterator[Sample]:
         """Images by their row."""

@@ -5,7 +5,6 @@ Names alone decide which split a Parquet file belongs to, as in the `datasets` l
 files, and no code of a dataset is run.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -77,22 +76,6 @@ def choose_split(splits: Splits, name: str | None, display_name: str) -> tuple[P
     if name not in splits:
         raise DatasetError(f"{display_name} has no split {printable(name)} (it has: {names})")
     return splits[name]
-
-
-def files_stamp(files: Sequence[Path]) -> str:
-    """Return a hash of path, size and time of files.
-
-    Raises:
-        DatasetError: one of them is not there.
-    """
-    digest = hashlib.sha256()
-    for file in files:
-        try:
-            stat = file.stat()
-        except OSError as error:
-            raise directory_problem(file, error) from error
-        digest.update(b"\0%s\0%d %d" % (os.fsencode(os.path.realpath(file)), stat.st_size, stat.st_mtime_ns))
-    return digest.hexdigest()
 
 
 def _saved_files(folder: Path) -> tuple[Path, ...]:

@@ -17,7 +17,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from tui_influence.datasets.errors import directory_problem, printable_path, reason_of
+from tui_influence.datasets.errors import damaged_file, directory_problem, printable_path, reason_of
 from tui_influence.datasets.huggingface_files import PARQUET
 from tui_influence.errors import DatasetError
 from tui_influence.regular_files import open_regular
@@ -121,10 +121,10 @@ class _ArrowTable(Table):
             if head.startswith(_ARROW_FILE):
                 raise DatasetError(f"{printable_path(path)} is no Arrow stream, as save_to_disk writes: save it again")
             if not os.fstat(file.fileno()).st_size:
-                raise _damage(path, "empty file")
+                raise damaged_file(path, "empty file")
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         if content[-len(_END_OF_STREAM) :] != _END_OF_STREAM:
-            raise _damage(path, "truncated")
+            raise damaged_file(path, "truncated")
         pyarrow = import_pyarrow()
         buffer = pyarrow.py_buffer(content)
         for message in pyarrow.ipc.MessageReader.open_stream(buffer):
@@ -158,16 +158,10 @@ def _reading(path: Path) -> Iterator[None]:
         raise DatasetError(f"cannot read {printable_path(path)}: not enough memory") from error
     except OSError as error:
         if error.errno is None:  # pyarrow's, for what it cannot decode
-            raise _damage(path, reason_of(error)) from error
+            raise damaged_file(path, reason_of(error)) from error
         raise directory_problem(path, error) from error
     except (pyarrow.ArrowException, ValueError, LookupError, OverflowError, struct.error, EOFError) as error:
-        raise _damage(path, reason_of(error)) from error
-
-
-def _damage(path: Path, reason: str) -> DatasetError:
-    return DatasetError(
-        f"{printable_path(path)} is damaged, or its download was interrupted ({reason}): download or write it again"
-    )
+        raise damaged_file(path, reason_of(error)) from error
 
 
 def _refuse_pointer(path: Path, head: bytes) -> None:
@@ -193,7 +187,8 @@ def _rows_at_once(group: Any, leaf: str, most_rows: int) -> int:
     """Number of rows of a column that take a few megabytes, by the sizes that their row group declares."""
     chunks = [group.column(index) for index in range(group.num_columns)]
     size: int = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema == leaf)
-    return max(1, min(most_rows, _MAX_BATCH_BYTES * group.num_rows // max(1, size)))
+    rows: int = group.num_rows
+    return max(1, min(most_rows, _MAX_BATCH_BYTES * rows // max(1, size)))
 
 
 def _is_compressed(metadata: Any) -> bool:

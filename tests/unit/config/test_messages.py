@@ -372,7 +372,7 @@ def test_a_missing_kind_is_asked_for() -> None:
     assert problem.line == 7
     assert (
         problem.hint
-        == 'for example: kind = "folder" (it may be "builtin", "folder", "npz", "torchvision" or "huggingface")'
+        == 'for example: kind = "folder" (it may be "builtin", "folder", "npz", "torchvision", "huggingface" or "webdataset")'
     )
 
 
@@ -388,7 +388,8 @@ def test_a_missing_kind_is_asked_for() -> None:
 def test_an_unknown_kind_is_answered_with_the_known_ones(kind: str, said: str, hint: str | None) -> None:
     problem = only(source(f'kind = {kind}\npath = "x"\n'))
     assert (
-        problem.message == f'source.kind must be "builtin", "folder", "npz", "torchvision" or "huggingface", not {said}'
+        problem.message
+        == f'source.kind must be "builtin", "folder", "npz", "torchvision", "huggingface" or "webdataset", not {said}'
     )
     assert (problem.line, problem.column, problem.hint) == (5, 8, hint)
 

@@ -33,7 +33,7 @@ class InitOptions:
         Path, typer.Argument(metavar="FILE", help='Config file to write; "-" writes to stdout.', readable=False)
     ] = Path("sweep.toml")
     kind: Annotated[
-        str, typer.Option(help="Kind of the datasets: builtin, folder, npz, torchvision or huggingface.")
+        str, typer.Option(help="Kind of the datasets: builtin, folder, npz, torchvision, huggingface or webdataset.")
     ] = "builtin"
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False
 
