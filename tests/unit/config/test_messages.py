@@ -370,10 +370,8 @@ def test_a_missing_kind_is_asked_for() -> None:
     problem = only(target(""))
     assert problem.message == "kind is missing in [[target]]; it decides which other keys there are"
     assert problem.line == 7
-    assert (
-        problem.hint
-        == 'for example: kind = "folder" (it may be "builtin", "folder", "npz", "torchvision", "huggingface" or "webdataset")'
-    )
+    kinds = '"builtin", "folder", "npz", "torchvision", "huggingface" or "webdataset"'
+    assert problem.hint == f'for example: kind = "folder" (it may be {kinds})'
 
 
 @pytest.mark.parametrize(
