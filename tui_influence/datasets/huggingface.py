@@ -127,10 +127,7 @@ class HuggingfaceReader:
                 batches = table.read(contents.image, contents.field, block[1], _IMAGE_ROWS)
                 current_block, start, values = block, 0, ()
             while row >= start + len(values):
-                batch = next(batches, None)
-                if batch is None:
-                    raise DatasetError(f"{printable_path(table.path)} is damaged: it has fewer rows than it declares")
-                start, values = batch
+                start, values = next(batches)  # an error if there are fewer rows than declared
             label = int(contents.labels[position])
             yield Sample(f"{contents.classes[label]}/{position}", label, _encoded_image(values[row - start]))
 

@@ -11,7 +11,7 @@ import mmap
 import os
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
@@ -45,8 +45,10 @@ class Table(ABC):
         rows: number of rows.
     """
 
-    def __init__(self, path: Path, schema: Any, lengths: Iterable[int]) -> None:
+    def __init__(self, path: Path, schema: Any, lengths: Sequence[int]) -> None:
         self.path = path
+        if min(lengths, default=0) < 0:
+            raise damaged_file(path, "a negative number of rows")
         self.types: Mapping[str, Any] = {field.name: field.type for field in schema}
         if len(self.types) < len(schema.names):
             raise DatasetError(f"{printable_path(path)} has several columns of the same name")
@@ -105,12 +107,14 @@ class _ParquetTable(Table):
         leaf = column if field is None else f"{column}.{field}"
         start = self.block_starts[block]
         with _reading(self.path), _open_parquet(self.path) as file:
-            rows = _rows_at_once(file.metadata.row_group(block), leaf, most_rows)
+            rows = _rows_at_once(file.metadata.row_group(block), most_rows)
             for batch in file.iter_batches(rows, row_groups=[block], columns=[leaf], use_threads=False):
                 values = _flatten(batch.column(column), field)
                 values.validate(full=True)
                 yield start, values
                 start += batch.num_rows
+            if start != self.block_starts[block] + file.metadata.row_group(block).num_rows:
+                raise damaged_file(self.path, "it has fewer rows than it declares")
 
 
 class _ArrowTable(Table):
@@ -183,12 +187,13 @@ def _flatten(values: Any, field: str | None) -> Any:
     return values if field is None else values.flatten()[values.type.get_field_index(field)]
 
 
-def _rows_at_once(group: Any, leaf: str, most_rows: int) -> int:
-    """Number of rows of a column that take a few megabytes, by the sizes that their row group declares."""
-    chunks = [group.column(index) for index in range(group.num_columns)]
-    size: int = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema == leaf)
+def _rows_at_once(group: Any, most_rows: int) -> int:
+    """Number of rows that take a few megabytes, by the size that a row group declares.
+
+    That of a column would be better, but pyarrow crashes where a damaged group has fewer columns than the schema.
+    """
     rows: int = group.num_rows
-    return max(1, min(most_rows, _MAX_BATCH_BYTES * rows // max(1, size)))
+    return max(1, min(most_rows, _MAX_BATCH_BYTES * rows // max(1, group.total_byte_size)))
 
 
 def _is_compressed(metadata: Any) -> bool:

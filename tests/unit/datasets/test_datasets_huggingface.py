@@ -430,3 +430,12 @@ def test_few_images_are_in_memory_at_a_time(data: Path, monkeypatch: pytest.Monk
     assert [len(values) for _, values in table.read("image", "bytes", 0, 16)] == [16] * 6 + [4]
     monkeypatch.setattr(huggingface_tables, "_MAX_BATCH_BYTES", 5 * len(png(0)))
     assert max(len(values) for _, values in table.read("image", "bytes", 0, 16)) <= 5
+
+
+def test_a_file_with_fewer_rows_than_it_declares_is_an_error(
+    data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = parquet(data, train=rows(4))
+    monkeypatch.setattr(pyarrow.parquet.ParquetFile, "iter_batches", lambda *_, **__: iter(()))
+    with pytest.raises(DatasetError, match=r"is damaged.*\(it has fewer rows than it declares\)"):
+        source(path, cache)
