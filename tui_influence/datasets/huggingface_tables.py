@@ -193,7 +193,8 @@ def _rows_at_once(group: Any, most_rows: int) -> int:
     That of a column would be better, but pyarrow crashes where a damaged group has fewer columns than the schema.
     """
     rows: int = group.num_rows
-    return max(1, min(most_rows, _MAX_BATCH_BYTES * rows // max(1, group.total_byte_size)))
+    size: int = group.total_byte_size
+    return max(1, min(most_rows, _MAX_BATCH_BYTES * rows // max(1, size)))
 
 
 def _is_compressed(metadata: Any) -> bool:
