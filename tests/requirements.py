@@ -116,6 +116,9 @@ REQUIREMENTS = {
         lambda: _is_pinned("matplotlib"), "pip install --constraint constraints.txt matplotlib"
     ),
     "timm": Requirement(lambda: _has_modules("timm"), "pip install --constraint constraints.txt timm"),
+    "datasets": Requirement(
+        lambda: _has_modules("datasets", "pyarrow"), "pip install --constraint constraints.txt datasets"
+    ),
     "Linux's /proc": Requirement(lambda: Path("/proc/self/status").exists(), "run the tests on Linux"),
     "a file system with holes": Requirement(_has_holes, "TMPDIR=<a directory on ext4, XFS, btrfs or tmpfs> make test"),
     "term-image": Requirement(lambda: not library_problem(), LIBRARY_REMEDY),

@@ -218,6 +218,7 @@ except InvalidConfigError as error:
     output = python(package, code)
     assert "# Dataset to train on: a row for each image, its label and its grey pixels\n[source]\n" in output
     assert 'path = "data/source.csv"            # CSV file of square images\n' in output
-    assert "builtin | folder | npz | torchvision | csv" in output
+    comments = " ".join(output.replace("#", " ").split())
+    assert "builtin | folder | npz | torchvision | csv | huggingface | webdataset" in comments
     assert 'did you mean "csv"?' in output
     assert "did you mean test?" in output

@@ -50,7 +50,11 @@ def test_what_gpu_check_imports_is_torch_s_or_listed() -> None:
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED], cwd=ROOT, capture_output=True, text=True, check=True
     )  # fmt: skip
-    imported = {plain(name) for name in json.loads(done.stdout)} - {"tui-influence", "tqdm"}  # torch does without tqdm
+    imported = {plain(name) for name in json.loads(done.stdout)} - {
+        "tui-influence",
+        "tqdm",
+        "dill",
+    }  # torch does without
     assert listed() & imported, "packages are told by name"
     assert imported <= with_what_they_need({"torch", "torchvision"}) | listed()
 

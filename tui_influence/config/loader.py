@@ -140,6 +140,8 @@ def _absence_reason(path: Path, location: DataPath) -> str | None:
         mode = os.fstat(descriptor).st_mode
     finally:
         os.close(descriptor)
+    if location.is_directory is None:
+        return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "is neither a file nor a directory"
     if location.is_directory:
         return None if stat.S_ISDIR(mode) else "is not a directory"
     return (

@@ -6,13 +6,19 @@ errors of pydantic into problems with line and column. Nothing here touches the 
 Descriptions, defaults and examples are read by the messages and by the template that `tinfl init` writes.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from tui_influence.config.combinations import (
+    are_repeats_possible,
+    growth_problem,
+    is_balance_possible,
+    repeated_names,
+    stored_side_problem,
+)
 from tui_influence.config.compute import ComputeSection
 from tui_influence.config.types import (
     Arch,
@@ -21,7 +27,9 @@ from tui_influence.config.types import (
     BatchSize,
     ClusterCount,
     Count,
+    DataName,
     DirectoryPath,
+    FileOrDirectoryPath,
     FilePath,
     GroupsText,
     LabelSmoothing,
@@ -64,64 +72,6 @@ MIN_CLUSTERED_CLASSES, MAX_CLUSTERED_CLASSES = 101, 4096
 """Numbers of classes for which a first stage of class clusters is the default; more classes cannot be clustered."""
 _CLUSTER_SIZE = 8
 """Classes of a cluster, by default."""
-
-
-def is_balance_possible(kind: object, alpha: float) -> bool:
-    """Whether a kind of design can keep a fraction: a mask and its complement keep half each."""
-    return kind != "balanced" or alpha == 0.5
-
-
-def are_repeats_possible(heldout: int, repeats: int) -> bool:
-    """Whether so many held-out models are enough for a mask to have that many; a single one is a mask anyway."""
-    return heldout < 2 or repeats <= heldout
-
-
-def growth_problem(models: object, until: object, max_models: object, groups: object) -> tuple[str, str] | None:
-    """Return the key of `[design]` that does not fit the others, and what it must be, as a predicate; None if all fit.
-
-    Args:
-        models: of `[design]`.
-        until: likewise; None where it is not set.
-        max_models: likewise.
-        groups: of `[source]`.
-    """
-    if until is None:
-        return None if max_models is None else ("max_models", "must be left out without until, which it limits")
-    if groups == "example":
-        return "until", "must be left out where single images are the groups: no number of models orders them reliably"
-    if max_models is None:
-        return "until", "needs max_models, the most models to train for it"
-    if isinstance(models, int) and isinstance(max_models, int) and max_models <= models:
-        return "max_models", f"must be more than models, {models}, the least number"
-    return None
-
-
-def stored_side_problem(stored_side: object, resolution: object, resolutions: object) -> tuple[str, str] | None:
-    """Return the key that does not fit the others, and what it must be, as a predicate; None if all fit.
-
-    Args:
-        stored_side: of `[model]`; None where it is not set.
-        resolution: likewise.
-        resolutions: of `[train]`, likewise.
-    """
-    if resolution is None and stored_side is not None:
-        return "model.stored_side", "needs model.resolution, the side of the images in transfers and tests"
-    if resolution is None and resolutions is not None:
-        return "train.resolutions", "needs model.resolution, the side of the images in transfers and tests"
-    sides = [resolution, *(resolutions if isinstance(resolutions, list) else [])]
-    largest = max((side for side in sides if isinstance(side, int)), default=0)
-    stored = resolution if stored_side is None else stored_side
-    if isinstance(stored, int) and stored < largest:
-        if stored_side is None:
-            return "model.stored_side", f"must be set, to {largest} or more: train.resolutions goes beyond resolution"
-        return "model.stored_side", f"must be at least {largest}, the largest resolution"
-    return None
-
-
-def repeated_names(names: Sequence[str]) -> list[int]:
-    """Return the indices of repeated names; case does not distinguish names, as in some file systems."""
-    folded = [name.casefold() for name in names]
-    return [index for index, name in enumerate(folded) if name in folded[:index]]
 
 
 class RunSection(Section):
@@ -243,6 +193,40 @@ class TorchvisionSource(SourceSection):
     )
 
 
+class HuggingfaceSource(SourceSection):
+    """`kind = "huggingface"`: a local Hugging Face dataset with a column of images."""
+
+    kind: Literal["huggingface"]
+    path: FileOrDirectoryPath = Field(
+        description="directory that save_to_disk wrote, or with Parquet files, or one such file",
+        examples=["data/source"],
+    )
+    split: DataName | None = Field(None, description="name of the split; the only one by default", examples=["train"])
+    image: DataName | None = Field(
+        None, description="name of the column of images; the only one by default", examples=["image"]
+    )
+    label: DataName | None = Field(
+        None, description="name of the column of labels; the only one by default", examples=["label"]
+    )
+
+
+class WebdatasetSource(SourceSection):
+    """`kind = "webdataset"`: tar files of images (.jpg, .png, .webp) with their labels (.cls or .json)."""
+
+    kind: Literal["webdataset"]
+    path: FileOrDirectoryPath = Field(description="tar file, or directory of tar files", examples=["data/source"])
+    label: DataName | None = Field(
+        None,
+        description="key of the label in each sample's .json; by default the label is its .cls",
+        examples=["label"],
+    )
+    classes: OptionalFilePath = Field(
+        None,
+        description="text file with the names of the classes, one per line; their numbers by default",
+        examples=["classes.txt"],
+    )
+
+
 class BuiltinTarget(TargetSection):
     """`kind = "builtin"`: handwritten digits, shipped with the package."""
 
@@ -282,8 +266,53 @@ class TorchvisionTarget(TargetSection):
     test: Arguments = Field(default_factory=lambda: {"train": False}, description="arguments that give the test images")
 
 
-Source = Annotated[BuiltinSource | FolderSource | NpzSource | TorchvisionSource, Field(discriminator="kind")]
-Target = Annotated[BuiltinTarget | FolderTarget | NpzTarget | TorchvisionTarget, Field(discriminator="kind")]
+class HuggingfaceTarget(TargetSection):
+    """`kind = "huggingface"`: two splits of a local Hugging Face dataset with a column of images."""
+
+    kind: Literal["huggingface"]
+    path: FileOrDirectoryPath = Field(
+        description="directory that save_to_disk wrote, or with Parquet files", examples=["data/target"]
+    )
+    train: DataName = Field("train", description="name of the split of labelled training images")
+    test: DataName = Field("test", description="name of the split of test images, whose predictions are explained")
+    image: DataName | None = Field(
+        None, description="name of the column of images; the only one by default", examples=["image"]
+    )
+    label: DataName | None = Field(
+        None, description="name of the column of labels; the only one by default", examples=["label"]
+    )
+
+
+class WebdatasetTarget(TargetSection):
+    """`kind = "webdataset"`: tar files of training and of test images with their labels (.cls or .json)."""
+
+    kind: Literal["webdataset"]
+    train: FileOrDirectoryPath = Field(
+        description="tar file of labelled training images, or directory of tar files", examples=["data/target/train"]
+    )
+    test: FileOrDirectoryPath = Field(
+        description="the same of test images, whose predictions are explained", examples=["data/target/test"]
+    )
+    label: DataName | None = Field(
+        None,
+        description="key of the label in each sample's .json; by default the label is its .cls",
+        examples=["label"],
+    )
+    classes: OptionalFilePath = Field(
+        None,
+        description="text file with the names of the classes, one per line; their numbers by default",
+        examples=["classes.txt"],
+    )
+
+
+Source = Annotated[
+    BuiltinSource | FolderSource | NpzSource | TorchvisionSource | HuggingfaceSource | WebdatasetSource,
+    Field(discriminator="kind"),
+]
+Target = Annotated[
+    BuiltinTarget | FolderTarget | NpzTarget | TorchvisionTarget | HuggingfaceTarget | WebdatasetTarget,
+    Field(discriminator="kind"),
+]
 
 
 class DesignSection(Section):

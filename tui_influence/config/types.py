@@ -57,13 +57,13 @@ class DataPath:
         keywords: values that are no paths, and count as they are.
         prefixes: what begins further values that are no paths, and count as they are.
         placeholder: value that counts in place of any path; None if the field does not count at all.
-        is_directory: whether it is the path of a directory, not of a file.
+        is_directory: whether it is the path of a directory, not of a file; None if it may be either.
     """
 
     keywords: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
     placeholder: str | None = None
-    is_directory: bool = False
+    is_directory: bool | None = False
 
     def is_path(self, value: str | None) -> bool:
         """Whether a value of the field is a path."""
@@ -92,6 +92,12 @@ def _path(value: str) -> str:
         raise value_error("must not be empty")
     if printable(value) != value:
         raise value_error("must be a path without control characters or invisible ones")
+    return value
+
+
+def _data_name(value: str) -> str:
+    if not value or printable(value) != value:
+        raise value_error("must be a name without control characters or invisible ones")
     return value
 
 
@@ -239,9 +245,11 @@ def _walk(value: object) -> Iterator[tuple[int, object]]:
 Name = Annotated[str, AfterValidator(_name)]
 """Name of a run or a target; it is a valid file name on every system."""
 
+DataName = Annotated[str, AfterValidator(_data_name)]
 PathText = Annotated[str, AfterValidator(_path)]
 DirectoryPath = Annotated[PathText, DataPath(is_directory=True)]
 FilePath = Annotated[PathText, DataPath()]
+FileOrDirectoryPath = Annotated[PathText, DataPath(is_directory=None)]
 OptionalFilePath = Annotated[PathText | None, DataPath()]
 GroupsText = Annotated[str, AfterValidator(_groups), DataPath(keywords=_GROUP_UNITS, placeholder="csv")]
 OptionalWeights = Annotated[

@@ -12,6 +12,13 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from tui_influence.config.combinations import (
+    are_repeats_possible,
+    growth_problem,
+    is_balance_possible,
+    repeated_names,
+    stored_side_problem,
+)
 from tui_influence.config.errors import MAX_PROBLEMS, Document, KeyPath, Problem
 from tui_influence.config.messages import (
     KINDS,
@@ -46,11 +53,6 @@ from tui_influence.config.schema import (
     TOO_MANY_REPEATS,
     Config,
     DesignSection,
-    are_repeats_possible,
-    growth_problem,
-    is_balance_possible,
-    repeated_names,
-    stored_side_problem,
 )
 from tui_influence.text import printable
 

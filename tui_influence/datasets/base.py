@@ -93,17 +93,19 @@ class Groups:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One image as a reader returns it: a file to decode, pixels, a decoded image, or why it cannot be read."""
+    """One image as a reader returns it: a file to decode, its bytes, pixels, a decoded image, or why it is none."""
 
     name: str
     label: int
-    content: Path | Images | Image.Image | BadImageError
+    content: Path | bytes | Images | Image.Image | BadImageError
 
     @property
     def nbytes(self) -> int:
-        """Memory that its pixels take until it is packed; 0 if they are still in a file."""
+        """Memory that its content takes until it is packed; 0 if it is still in a file."""
         if isinstance(self.content, Image.Image):
             return self.content.width * self.content.height * len(self.content.getbands())
+        if isinstance(self.content, bytes):
+            return len(self.content)
         return self.content.nbytes if isinstance(self.content, np.ndarray) else 0
 
 
@@ -164,6 +166,23 @@ def check_classes(display_name: str, classes: tuple[str, ...]) -> None:
     if len(classes) < MIN_CLASSES:
         number = pluralize(len(classes), "class", "classes")
         raise DatasetError(f"{display_name} has {number}: at least {MIN_CLASSES} are needed")
+
+
+def occurring_classes(display_name: str, classes: tuple[str, ...], labels: Labels) -> tuple[tuple[str, ...], Labels]:
+    """Return the classes that have an image, and the labels in terms of these.
+
+    Args:
+        display_name: name of the dataset.
+        classes: names that the labels stand for.
+        labels: (n,) of all images.
+
+    Raises:
+        DatasetError: fewer than two classes have an image.
+    """
+    present, numbers = np.unique(labels, return_inverse=True)
+    names = tuple(classes[label] for label in present)
+    check_classes(display_name, names)
+    return names, numbers.astype(np.int64).reshape(-1)
 
 
 def require_every_class(display_name: str, classes: tuple[str, ...], labels: Labels) -> None:

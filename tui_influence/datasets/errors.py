@@ -65,6 +65,13 @@ def directory_problem(path: str | Path, error: OSError) -> DatasetError:
     return DatasetError(f"cannot read {printable_path(path)}: {reason_of(error)}")
 
 
+def damaged_file(path: str | Path, reason: str) -> DatasetError:
+    """Return the error for a file whose content is not whole."""
+    return DatasetError(
+        f"{printable_path(path)} is damaged, or its download was interrupted ({reason}): download or write it again"
+    )
+
+
 def image_reason(error: BaseException) -> str:
     """Return why an image could not be decoded.
 

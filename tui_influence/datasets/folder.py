@@ -121,6 +121,22 @@ def tree_stamp(root: Path, marker: str) -> str:
     return digest.hexdigest()
 
 
+def files_stamp(files: Sequence[Path]) -> str:
+    """Return a hash of path, size and time of files.
+
+    Raises:
+        DatasetError: one of them is not there.
+    """
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            stat = file.stat()
+        except OSError as error:
+            raise directory_problem(file, error) from error
+        digest.update(b"\0%s\0%d %d" % (os.fsencode(os.path.realpath(file)), stat.st_size, stat.st_mtime_ns))
+    return digest.hexdigest()
+
+
 def _class_folders(root: Path) -> list[Path]:
     return [Path(entry.path) for entry in _entries(root) if _is_directory(entry)]
 

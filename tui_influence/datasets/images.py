@@ -7,11 +7,10 @@ takes more memory than others. All threads share one budget of pixels, so that m
 """
 
 import math
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from io import BufferedReader
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from threading import Condition
 from typing import BinaryIO
@@ -104,8 +103,8 @@ MAX_COSTLY_PIXELS = 40_000_000
 """The limit for one WebP, whose decoder takes 16 bytes a pixel plus the size of the file, and for one PPM that is
 decoded in Python, which takes up to 12; the others take up to 9. So no image takes more than 0.9 GB."""
 
-_MAX_BYTES = 1 << 30
-"""Limit of a file: more than any image of `MAX_PIXELS` takes."""
+MAX_BYTES = 1 << 30
+"""Limit of an encoded image: more than any of `MAX_PIXELS` takes."""
 
 _MAX_COMPRESSED_BYTES = 192 << 20
 """Limit of a file with metadata of any size, which a decoder stores when it opens the file, in part twice."""
@@ -247,7 +246,7 @@ def _open_sample(sample: Sample) -> Iterator[Image.Image]:
     content = sample.content
     if isinstance(content, BadImageError):
         raise content
-    if isinstance(content, Path):
+    if isinstance(content, Path | bytes):
         with _open_image(content) as image:
             yield image
     elif isinstance(content, Image.Image):
@@ -257,10 +256,10 @@ def _open_sample(sample: Sample) -> Iterator[Image.Image]:
 
 
 @contextmanager
-def _open_image(path: Path) -> Iterator[Image.Image]:
-    """An image file, not yet decoded. The memory to open it is taken from the budget."""
+def _open_image(encoded: Path | bytes) -> Iterator[Image.Image]:
+    """An image file, or its bytes, not yet decoded. The memory to open it is taken from the budget."""
     with (
-        _open_image_file(path) as file,
+        _open_encoded(encoded) as file,
         PIXEL_BUDGET.take(_pixels_at_once(file)),
         Image.open(file, formats=FORMATS) as image,
     ):
@@ -292,7 +291,7 @@ def _pixels_at_once(file: BinaryIO) -> int:
     else:
         width, height = (int.from_bytes(head[start : start + 2], "little") & 0x3FFF for start in (26, 28))
     _check_size(width, height, _WEBP)
-    size = os.fstat(file.fileno()).st_size
+    size = _byte_count(file)
     if size > _MAX_WEBP_BYTES:
         raise BadImageError(
             f"larger than {_MAX_WEBP_BYTES >> 20} MiB, the limit for {_WEBP}: save it as PNG or smaller"
@@ -300,16 +299,24 @@ def _pixels_at_once(file: BinaryIO) -> int:
     return width * height + size // _WEBP_BYTES_AS_A_PIXEL
 
 
-def _open_image_file(path: Path) -> BufferedReader:
-    """Open a regular file that is neither empty nor too large."""
-    file = open_regular(path)
-    size = os.fstat(file.fileno()).st_size
-    is_plain = file.peek(2)[:2] in _PLAIN_MAGIC
-    limit = _MAX_BYTES if is_plain else _MAX_COMPRESSED_BYTES
+def _open_encoded(encoded: Path | bytes) -> BinaryIO:
+    """Open a regular file, or its bytes, that is neither empty nor too large."""
+    file = BytesIO(encoded) if isinstance(encoded, bytes) else open_regular(encoded)
+    size = _byte_count(file)
+    is_plain = file.read(2) in _PLAIN_MAGIC
+    file.seek(0)
+    limit = MAX_BYTES if is_plain else _MAX_COMPRESSED_BYTES
     if 0 < size <= limit:
         return file
     file.close()
     raise BadImageError(f"larger than {limit >> 20} MiB" if size else "empty file")
+
+
+def _byte_count(file: BinaryIO) -> int:
+    """Return the size of an open file, which is read from its start afterwards."""
+    size = file.seek(0, SEEK_END)
+    file.seek(0)
+    return size
 
 
 def _check_image(image: Image.Image) -> Image.Image:

@@ -4,6 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tui_influence.config.combinations import are_repeats_possible, stored_side_problem
 from tui_influence.config.loader import config_from_json
 from tui_influence.config.messages import (
     KINDS,
@@ -15,7 +16,7 @@ from tui_influence.config.messages import (
     section_header,
     section_keys,
 )
-from tui_influence.config.schema import Config, are_repeats_possible, stored_side_problem
+from tui_influence.config.schema import Config
 
 VALID = """\
 [run]
@@ -74,6 +75,8 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "arch": st.sampled_from(["small-cnn", "resnet9", "resnet18", "mine.networks:Net", "timm:vit"]),
     "weights": st.sampled_from(["w/start.safetensors", "ü.pth", "torchvision:IMAGENET1K_V1", "timm:a1_in1k"]),
     "dataset": st.sampled_from(["CIFAR10", "STL10"]),
+    "split": st.sampled_from(["train", "ü/漢字"]), "image": st.just("img"), "label": st.sampled_from(["label", "a b"]),
+    "classes": _paths,
     "block_minutes": st.floats(0.1, 1000), "partition": _words, "planner_partition": _words, "account": _words,
     "gpus_per_task": st.integers(0, 8), "cpus_per_task": st.integers(1, 64), "mem": st.sampled_from(["4G", "500M"]),
     "time_limit": st.sampled_from(["90", "4:00:00", "2-12", "1-00:30"]), "warn_seconds": st.integers(5, 3600),
@@ -91,7 +94,13 @@ def tables(draw: st.DrawFn) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for section in SECTIONS:
         if section == "target":
-            kinds = draw(st.lists(st.sampled_from(["folder", "npz", "torchvision"]), min_size=1, max_size=3))
+            kinds = draw(
+                st.lists(
+                    st.sampled_from(["folder", "npz", "torchvision", "huggingface", "webdataset"]),
+                    min_size=1,
+                    max_size=3,
+                )
+            )
             found[section] = [
                 draw(_table(section, kind)) | {"name": f"target-{index}"} for index, kind in enumerate(kinds)
             ]

@@ -126,3 +126,20 @@ def test_what_may_not_be_read_is_a_problem(here: Path) -> None:
         "12:8 target.test cannot be read (permission denied): file",
         "17:8 target.root cannot be read (permission denied): folder",
     ]
+
+
+def test_a_path_may_be_of_a_file_or_of_a_directory(here: Path) -> None:
+    path = here / "c.toml"
+    kind = 'kind = "huggingface"\npath = "{0}"'
+    text = f'[run]\nname = "r"\n[source]\n{kind}\n[[target]]\nname = "t"\n{kind}\n[design]\nmodels = 3\n'
+    for sound in ("file", "folder"):
+        path.write_text(text.format(sound))
+        check_data_paths(path)
+    for absent, reason in (("pipe", "is neither a file nor a directory"), ("none", "does not exist")):
+        path.write_text(text.format(absent))
+        with pytest.raises(InvalidConfigError) as caught:
+            check_data_paths(path)
+        assert [problem.message for problem in caught.value.problems] == [
+            f"source.path {reason}: {absent}",
+            f"target.path {reason}: {absent}",
+        ]

@@ -370,7 +370,8 @@ def test_a_missing_kind_is_asked_for() -> None:
     problem = only(target(""))
     assert problem.message == "kind is missing in [[target]]; it decides which other keys there are"
     assert problem.line == 7
-    assert problem.hint == 'for example: kind = "folder" (it may be "builtin", "folder", "npz" or "torchvision")'
+    kinds = '"builtin", "folder", "npz", "torchvision", "huggingface" or "webdataset"'
+    assert problem.hint == f'for example: kind = "folder" (it may be {kinds})'
 
 
 @pytest.mark.parametrize(
@@ -384,7 +385,10 @@ def test_a_missing_kind_is_asked_for() -> None:
 )
 def test_an_unknown_kind_is_answered_with_the_known_ones(kind: str, said: str, hint: str | None) -> None:
     problem = only(source(f'kind = {kind}\npath = "x"\n'))
-    assert problem.message == f'source.kind must be "builtin", "folder", "npz" or "torchvision", not {said}'
+    assert (
+        problem.message
+        == f'source.kind must be "builtin", "folder", "npz", "torchvision", "huggingface" or "webdataset", not {said}'
+    )
     assert (problem.line, problem.column, problem.hint) == (5, 8, hint)
 
 

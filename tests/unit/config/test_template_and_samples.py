@@ -20,6 +20,7 @@ def test_there_are_sample_configs() -> None:
         "glyphs-digits",
         "tiny-imagenet-cifar10",
         "torchvision",
+        "huggingface",
         "several-targets",
     }
 
@@ -86,6 +87,6 @@ def test_a_template_explains_every_key() -> None:
 
 @pytest.mark.parametrize("kind", ["", "Folder", "\x1b[31m", "imagenet"], ids=ascii)
 def test_an_unknown_kind_is_refused(kind: str) -> None:
-    with pytest.raises(ConfigError, match="builtin, folder, npz or torchvision") as caught:
+    with pytest.raises(ConfigError, match="builtin, folder, npz, torchvision, huggingface or webdataset") as caught:
         make_template(kind)
     assert printable(str(caught.value)) == str(caught.value)

@@ -32,7 +32,9 @@ class InitOptions:
     path: Annotated[
         Path, typer.Argument(metavar="FILE", help='Config file to write; "-" writes to stdout.', readable=False)
     ] = Path("sweep.toml")
-    kind: Annotated[str, typer.Option(help="Kind of the datasets: builtin, folder, npz or torchvision.")] = "builtin"
+    kind: Annotated[
+        str, typer.Option(help="Kind of the datasets: builtin, folder, npz, torchvision, huggingface or webdataset.")
+    ] = "builtin"
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False
 
 
