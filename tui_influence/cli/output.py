@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from tui_influence.cli import diagnostics
 from tui_influence.errors import ConfigError
+from tui_influence.export.csv import csv_text
+from tui_influence.export.csv import write_csv as write_csv_files
 from tui_influence.export.files import write_text_atomically
+from tui_influence.export.result_table import ResultTable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,6 +46,24 @@ def write_file(path: Path, text: str) -> None:
         return
     write_text_atomically(path, text)
     diagnostics.info(f"wrote {path}")
+
+
+def write_csv(path: Path, table: ResultTable, *, comments: bool) -> None:
+    """Write a table as a CSV file with its facts beside it, or as CSV alone to stdout where the path is "-".
+
+    Args:
+        path: of the CSV file, or "-".
+        table: it.
+        comments: whether the CSV begins with the facts as comment lines.
+
+    Raises:
+        ResultsError: a file cannot be written.
+    """
+    if str(path) == "-":
+        write(csv_text(table, comments=comments))
+        return
+    for file in write_csv_files(path, table, comments=comments):
+        diagnostics.info(f"wrote {file}")
 
 
 def require_one_stdout(csv: Path | None, json: bool) -> None:

@@ -81,6 +81,12 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
         raise _unwritable(path, error) from error
 
 
+def is_device(path: Path) -> bool:
+    """Return whether a path is a device or a pipe, such as `/dev/stdout`, and not a file that is or could be there."""
+    mode = _mode(path)
+    return mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
 def _unwritable(path: Path, error: ValueError) -> ResultsError:
     return ResultsError(f"cannot write {printable(str(path))}: {printable(str(error))}")
 

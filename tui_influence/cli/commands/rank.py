@@ -4,8 +4,8 @@ from tui_influence.analysis.ranking import compare_run, rank_run
 from tui_influence.analysis.types import AnyReport, ComparisonResult, RankingResult
 from tui_influence.cli import diagnostics, output
 from tui_influence.cli.options.questions import RankOptions
-from tui_influence.export.csv import rank_csv
 from tui_influence.export.json import rank_json
+from tui_influence.export.ranking import ranking_table
 from tui_influence.render.ranking_table import rank_table
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import read_run_info
@@ -23,7 +23,7 @@ def rank(options: RankOptions) -> None:
     for warning in result.warnings:
         diagnostics.warn(warning)
     if options.csv is not None:
-        output.write_file(options.csv, rank_csv(report, comments=options.comments, top=options.top))
+        output.write_csv(options.csv, ranking_table(report, top=options.top), comments=options.comments)
     if options.json:
         output.write(rank_json(report, top=options.top))
     elif options.csv is None:

@@ -17,6 +17,7 @@ from tui_influence.cli.options.shared import (
     Ascii,
     Color,
     Columns,
+    Comments,
     CsvFile,
     Devices,
     Estimator,
@@ -63,7 +64,7 @@ class RankOptions(QuestionOptions):
         typer.Option(min=1, metavar="COUNT", help="Show only the COUNT most helpful groups; default: all that fit."),
     ] = None
     csv: CsvFile = None
-    comments: Annotated[bool, typer.Option(help="Begin the CSV file with comment lines that describe it.")] = True
+    comments: Comments = False
     json: Json = False
     ascii_only: Ascii = False
 
@@ -144,6 +145,7 @@ class SubpopsOptions:
         ),
     ] = None
     csv: CsvFile = None
+    comments: Comments = False
     export: Annotated[
         Path | None,
         typer.Option(
@@ -206,6 +208,7 @@ class FailuresOptions(QuestionOptions):
     devices: Devices = None
     retry_failed: RetryFailed = False
     csv: CsvFile = None
+    comments: Comments = False
     json: Json = False
     columns: Columns = None
     color: Color = "auto"
@@ -255,6 +258,7 @@ class LeaksOptions:
         ),
     ] = None
     csv: CsvFile = None
+    comments: Comments = False
     json: Json = False
     export_remove: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the names of the duplicated source images, one per line.")
