@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,18 +67,22 @@ def write_csv(path: Path, table: ResultTable, *, comments: bool) -> None:
         diagnostics.info(f"wrote {file}")
 
 
-def require_one_stdout(csv: Path | None, json: bool) -> None:
-    """Refuse to write both a CSV file and a JSON document to stdout, where no program could read either.
+def require_one_stdout(files: Mapping[str, Path | None], *, json: bool) -> None:
+    """Refuse to write two results to stdout, where no program could read either.
 
     Args:
-        csv: path of the CSV file, "-" for stdout; None for no CSV file.
-        json: whether a JSON document is written.
+        files: path of the file that each option writes, by its name: "-" for stdout, None for no file.
+        json: whether a JSON document is written to stdout.
 
     Raises:
-        ConfigError: both would be written to stdout.
+        ConfigError: two would be written to stdout.
     """
-    if json and csv is not None and str(csv) == "-":
-        raise ConfigError("--csv - and --json both write to stdout; use one of them, or give --csv a file")
+    options = [option for option, path in files.items() if str(path) == "-"]
+    results = [*(f"{option} -" for option in options), *(["--json"] if json else [])]
+    if len(results) > 1:
+        raise ConfigError(
+            f"{results[0]} and {results[1]} both write to stdout; use one of them, or give {options[0]} a file"
+        )
 
 
 def console(color: "ColorChoice" = "auto") -> "Console":

@@ -19,7 +19,8 @@ from tui_influence.text import printable
 _UNKNOWN = "-"
 _HTML_ENDS = 12
 """Groups of either end of a long ranking that an HTML table shows."""
-_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~$&:@!]")
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~$&@!]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+"""What begins markup, an HTML tag or entity, or an address that becomes a link."""
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -27,10 +28,10 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': r"\symbol{34}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }
-_NUMBER = re.compile(r"[-+]?\d[\d.]*(?:e[-+]\d+)?")
+_SIGNED = re.compile(r"[-+<]\d[\d.]*(?:e[-+]\d+)?")
 _MARK = "*"
 
 
@@ -96,7 +97,7 @@ def latex_table(report: AnyReport, *, top: int | None = None) -> str:
             "% \\usepackage{booktabs}",
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{_latex(cells.title)}. {_latex(cells.note)}}}",
+            rf"\caption{{{_latex(cells.title)}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             " & ".join(_latex(text) for text in cells.header) + r" \\",
@@ -104,6 +105,8 @@ def latex_table(report: AnyReport, *, top: int | None = None) -> str:
             *(rf"{row} \\" for row in rows),
             r"\bottomrule",
             r"\end{tabular}",
+            r"\par\smallskip",
+            rf"\parbox{{\linewidth}}{{\footnotesize {_latex(cells.note)}}}",
             r"\end{table}",
             "",
         ]
@@ -177,5 +180,7 @@ def _latex(text: str) -> str:
 
 
 def _latex_number(text: str) -> str:
-    """Return a cell of numbers, each with the minus sign of mathematics."""
-    return _NUMBER.sub(lambda match: f"${match[0]}$", text).replace("<", "$<$")
+    """Return a cell of numbers, or of words, with the signs of mathematics."""
+    return "".join(
+        f"${part}$" if _SIGNED.fullmatch(part) else _latex(part) for part in re.split(f"({_SIGNED.pattern})", text)
+    )

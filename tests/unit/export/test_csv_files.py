@@ -69,6 +69,14 @@ def test_a_pipe_gets_the_table_alone(tmp_path):
     assert list(tmp_path.iterdir()) == [pipe]
 
 
+@pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}"])
+def test_an_open_file_gets_the_table_alone_and_nothing_lands_beside_its_device(tmp_path, name):
+    with (tmp_path / "redirected.csv").open("w") as file:
+        path = Path(name.format(file.fileno()))
+        assert write_csv(path, ranking_table(nasty_report())) == [path]
+    assert [path.name for path in tmp_path.iterdir()] == ["redirected.csv"]
+
+
 def test_facts_that_cannot_be_written_are_an_error_and_there_is_no_table_without_them(tmp_path):
     (tmp_path / "ranking.meta.json").mkdir()
     with pytest.raises(ResultsError, match=r"ranking\.meta\.json"):

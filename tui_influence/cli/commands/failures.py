@@ -60,7 +60,7 @@ def failures(options: FailuresOptions) -> None:
     if options.verify:
         _verify(snapshot, options)
         return
-    output.require_one_stdout(options.csv, options.json)
+    output.require_one_stdout({"--csv": options.csv}, json=options.json)
     if options.trains or options.devices is not None:
         raise ConfigError("--drop, --seeds, --dry-run, --foreground, --devices and --retry-failed need --verify")
     is_for_programs = options.json or options.csv is not None

@@ -84,7 +84,7 @@ def _check_options(options: LeaksOptions) -> None:
         raise ConfigError("--models needs --init: it is the number of models of the new config")
     if options.force and options.init is None:
         raise ConfigError("--force needs --init: it replaces the existing config and grouping")
-    output.require_one_stdout(options.csv, options.json)
+    output.require_one_stdout({"--csv": options.csv}, json=options.json)
     files = {"--csv": options.csv, "--export-remove": options.export_remove, "--export-config": options.export_config}
     refuse_same_file(files | {"--init": options.init})
     shows_pairs = options.json or options.duplicates or options.example is not None

@@ -64,7 +64,7 @@ _NAME = 32
 
 def subpops(options: SubpopsOptions) -> None:
     """Find subpopulations, and show them or write them to files."""
-    output.require_one_stdout(options.csv, options.json)
+    output.require_one_stdout({"--csv": options.csv}, json=options.json)
     if options.export is not None and options.source is None and options.target_class is None:
         raise ConfigError("--export needs --source CLASS, for one list, or --class CLASS, for a folder of lists")
     if options.export is not None and str(options.export) == "-":

@@ -65,8 +65,28 @@ class RankOptions(QuestionOptions):
     ] = None
     csv: CsvFile = None
     comments: Comments = False
+    parquet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a Parquet file with the columns of the CSV; takes pyarrow."),
+    ] = None
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help='Write a table in Markdown ("-": to stdout).')
+    ] = None
+    latex: Annotated[
+        Path | None, typer.Option(metavar="FILE", help='Write a table in LaTeX for booktabs ("-": to stdout).')
+    ] = None
     json: Json = False
     ascii_only: Ascii = False
+
+    @property
+    def files(self) -> dict[str, Path | None]:
+        """The files that are written, by the name of the option; None where it was not given."""
+        return {
+            "--csv": self.csv,
+            "--parquet": self.parquet,
+            "--markdown": self.markdown,
+            "--latex": self.latex,
+        }
 
     def comparison_about(self, info: RunInfo) -> Question | None:
         """Return the question about a run to compare with; None for a single ranking."""
