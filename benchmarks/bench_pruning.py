@@ -17,7 +17,7 @@ from tui_influence.cli.launch import run_here
 from tui_influence.pruning.options import PruningRequest
 from tui_influence.pruning.planning import plan_pruning, pruning_directory
 from tui_influence.pruning.recommendation import measured_best
-from tui_influence.pruning.results import load_results
+from tui_influence.pruning.results import load_pruning
 from tui_influence.pruning.types import PruningResults
 from tui_influence.render.gains import format_gain
 from tui_influence.render.pruning import recommendation_line
@@ -25,7 +25,6 @@ from tui_influence.render.style import Style
 from tui_influence.roles import ArmKind
 from tui_influence.runs.supervisor import Request
 from tui_influence.store.paths import Paths
-from tui_influence.store.pruning_plan import read_arms
 from tui_influence.store.run_info import RunInfo, read_run_info
 
 DROP_COUNTS = (9, 12, 18)
@@ -48,7 +47,7 @@ def prune(paths: Paths, info: RunInfo, repeats: int) -> PruningResults:
         request = PruningRequest(drop_counts=DROP_COUNTS, seeds=repeats, baselines=(), same="steps")
         plan = plan_pruning(paths, info, pruning_paths, request)
         run_here(Request(plan.config, pruning_paths.root, pruning=plan.pruning))
-    return load_results(pruning_paths, read_run_info(pruning_paths.root), read_arms(pruning_paths))
+    return load_pruning(pruning_paths)
 
 
 def first_digits(paths: Paths, info: RunInfo) -> int:

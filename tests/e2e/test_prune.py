@@ -69,8 +69,8 @@ def test_a_finished_pruning_reports_what_it_gained(pruned, tmp_path):
     assert report["results"][0]["accuracy"]["gain"]["value"] == 0
     assert report["ranking"]["n_models"] == 10
     tinfl("prune", pruned, "--csv", tmp_path / "arms.csv")
-    lines = (tmp_path / "arms.csv").read_text().splitlines()
-    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    rows = list(csv.DictReader((tmp_path / "arms.csv").read_text().splitlines()))
+    assert json.loads((tmp_path / "arms.meta.json").read_text())["identity"]
     assert [row["arm"] for row in rows] == [arm["arm"] for arm in report["results"]]
     assert "a pruning has no ranking of its own" in tinfl("rank", pruned / "prune" / "main", code=3).stderr
 

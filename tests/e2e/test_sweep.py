@@ -153,8 +153,8 @@ def test_a_ranking_in_all_its_forms(finished, tmp_path):
     assert ranking["n_models"] == 10
     assert len(ranking["rows"]) == 36
     tinfl("rank", finished, "--csv", tmp_path / "rank.csv")
-    lines = (tmp_path / "rank.csv").read_text().splitlines()
-    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    rows = list(csv.DictReader((tmp_path / "rank.csv").read_text().splitlines()))
+    assert json.loads((tmp_path / "rank.meta.json").read_text())["models"] == 10
     assert [row["group"] for row in rows] == [row["group"] for row in ranking["rows"]]
     assert tinfl("rank", finished, "--csv", "-", "--no-comments").stdout.splitlines()[0].startswith("rank,group")
     class_ranking = json.loads(

@@ -42,10 +42,17 @@ def loaded(code: str) -> set[str]:
         "export.csv",
         "export.json",
         "runs.devices",
+        "export.data_frame",
     ],
 )
 def test_reading_and_ranking_need_no_torch_and_no_screen(module):
     assert not loaded(f"import tui_influence.{module}") & set(HEAVY)
+
+
+def test_the_package_itself_loads_nothing_and_a_run_is_read_without_torch_and_data_frames():
+    assert not loaded("import tui_influence") & {*HEAVY, "numpy", "pydantic", "scipy", "PIL", "typer"}
+    code = "import tui_influence; tui_influence.open"
+    assert not loaded(code) & {"torch", "torchvision", "textual", "typer", "pandas", "polars", "pyarrow", "term_image"}
 
 
 def test_rendering_results_needs_neither_numbers_nor_a_screen():

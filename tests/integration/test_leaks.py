@@ -62,7 +62,7 @@ def test_pairs_come_with_intervals_and_with_what_is_known_of_copies(made):
 def test_a_csv_holds_the_same_pairs(made):
     results, _ = made
     document = found(results)
-    text = run("leaks", results, "--csv", "-").out
+    text = run("leaks", results, "--csv", "-", "--comments").out
     rows = list(csv.DictReader(line for line in io.StringIO(text) if not line.startswith("#")))
     pairs = [(row["source"], row["example"], row["influence"]) for row in document["helped"] + document["hurt"]]
     assert [(row["source"], int(row["example"]), float(row["influence"])) for row in rows] == pairs

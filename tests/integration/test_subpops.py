@@ -56,7 +56,8 @@ def test_what_a_source_class_drives_is_written_as_csv_json_and_a_list_of_images(
     asked = ("subpops", root, *EVERYTHING, "--source", "g1")
     assert run(*asked, "--csv", tmp_path / "driven.csv", "--export", tmp_path / "driven.txt").code == 0
     with (tmp_path / "driven.csv").open() as file:
-        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+        rows = list(csv.DictReader(file))
+    assert json.loads((tmp_path / "driven.meta.json").read_text())["target"] == "things"
     told = [row for row in rows if row["group"]]
     assert {row["group"] for row in told} == {"g1"}
     assert len(rows) == EXAMPLES

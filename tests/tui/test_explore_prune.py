@@ -424,7 +424,8 @@ async def test_a_run_that_is_itself_a_pruning_says_where_to_look(sweep):
 
 
 async def test_the_arms_are_exported_as_the_command_does(pruned, tmp_path):
-    from tui_influence.export.pruning import pruning_csv
+    from tui_influence.export.csv import csv_text
+    from tui_influence.export.pruning import pruning_table
 
     async with exploring(pruned.root) as (app, pilot):
         await opened(app, pilot)
@@ -434,7 +435,7 @@ async def test_the_arms_are_exported_as_the_command_does(pruned, tmp_path):
         field.value = str(tmp_path / "arms.csv")
         await pilot.press("enter")
         await until(pilot, lambda: any("Wrote 7 arms" in found.message for found in app._notifications))
-        assert (tmp_path / "arms.csv").read_text() == pruning_csv(app.state.pruning.arms.value)
+        assert (tmp_path / "arms.csv").read_text() == csv_text(pruning_table(app.state.pruning.arms.value))
 
 
 async def test_the_command_that_does_the_same_is_copied_with_its_list(sweep, tmp_path, monkeypatch):

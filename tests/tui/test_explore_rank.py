@@ -159,7 +159,8 @@ async def test_the_exported_file_has_the_bytes_of_the_command_line(tmp_path):
     )
     tinfl(*command.split()[1:3], "--class=x", "--estimator=difference", "--output-kind=probability", tmp_path / "run",
           "--csv", tmp_path / "command.csv")  # fmt: skip
-    assert (tmp_path / "app.csv").read_bytes() == (tmp_path / "command.csv").read_bytes()
+    for suffix in (".csv", ".meta.json"):
+        assert (tmp_path / f"app{suffix}").read_bytes() == (tmp_path / f"command{suffix}").read_bytes()
 
 
 async def test_a_file_that_cannot_be_written_is_a_message(tmp_path):

@@ -175,7 +175,6 @@ SHORT = {
     "__main__": "the module that Python runs for `python -m tui_influence`",
     "analysis.prior": "where records meet the prior: used by the rankings, the effects, two probes and the curve",
     "cli.commands.init": "one command",
-    "cli.commands.rank": "one command: the questions and their options are shared",
     "cli.commands.score": "one command: what it reads, scores and writes has modules of its own",
     "growth.extension": "where every kind of growth is decided: each has a module",
     "export.example": "the document of one result",

@@ -3,12 +3,16 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui_influence.cli import diagnostics
 from tui_influence.errors import ConfigError
+from tui_influence.export.csv import csv_text
+from tui_influence.export.csv import write_csv as write_csv_files
 from tui_influence.export.files import write_text_atomically
+from tui_influence.export.result_table import ResultTable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,18 +49,40 @@ def write_file(path: Path, text: str) -> None:
     diagnostics.info(f"wrote {path}")
 
 
-def require_one_stdout(csv: Path | None, json: bool) -> None:
-    """Refuse to write both a CSV file and a JSON document to stdout, where no program could read either.
+def write_csv(path: Path, table: ResultTable, *, comments: bool) -> None:
+    """Write a table as a CSV file with its facts beside it, or as CSV alone to stdout where the path is "-".
 
     Args:
-        csv: path of the CSV file, "-" for stdout; None for no CSV file.
-        json: whether a JSON document is written.
+        path: of the CSV file, or "-".
+        table: it.
+        comments: whether the CSV begins with the facts as comment lines.
 
     Raises:
-        ConfigError: both would be written to stdout.
+        ResultsError: a file cannot be written.
     """
-    if json and csv is not None and str(csv) == "-":
-        raise ConfigError("--csv - and --json both write to stdout; use one of them, or give --csv a file")
+    if str(path) == "-":
+        write(csv_text(table, comments=comments))
+        return
+    for file in write_csv_files(path, table, comments=comments):
+        diagnostics.info(f"wrote {file}")
+
+
+def require_one_stdout(files: Mapping[str, Path | None], *, json: bool) -> None:
+    """Refuse to write two results to stdout, where no program could read either.
+
+    Args:
+        files: path of the file that each option writes, by its name: "-" for stdout, None for no file.
+        json: whether a JSON document is written to stdout.
+
+    Raises:
+        ConfigError: two would be written to stdout.
+    """
+    options = [option for option, path in files.items() if str(path) == "-"]
+    results = [*(f"{option} -" for option in options), *(["--json"] if json else [])]
+    if len(results) > 1:
+        raise ConfigError(
+            f"{results[0]} and {results[1]} both write to stdout; use one of them, or give {options[0]} a file"
+        )
 
 
 def console(color: "ColorChoice" = "auto") -> "Console":

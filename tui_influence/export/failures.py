@@ -1,4 +1,4 @@
-"""Failures as one JSON document, and as CSV with one line for every example and every group that hurts it."""
+"""Failures as one JSON document, and as a table with a row for every example and every group that hurts it."""
 
 from typing import Any
 
@@ -6,27 +6,26 @@ from tui_influence.analysis.names import label_name
 from tui_influence.analysis.probe_types import Failure, Failures, HarmfulGroup
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
-from tui_influence.export.csv import csv_number, csv_text
-from tui_influence.export.metadata import csv_comments, json_metadata
+from tui_influence.export.metadata import json_metadata, table_facts
+from tui_influence.export.result_table import ResultTable, Value
 from tui_influence.render.numbers import finite
-from tui_influence.text import spreadsheet_safe
 
 _NUMBERS = ("influence", "se", "low", "high", "q")
 COLUMNS = ("example", "name", "class", "predicted", "accuracy", "margin", "harm_rank", "group", *_NUMBERS)
 
 
-def failures_csv(snapshot: RunSnapshot, question: Question, failures: Failures) -> str:
-    """Return failures as the text of a CSV file: a line for each harmful group; one without where there is none."""
+def failures_table(snapshot: RunSnapshot, question: Question, failures: Failures) -> ResultTable:
+    """Return failures as a table: a row for each harmful group; one without where there is none."""
     rows = [
-        [*_example_cells(snapshot, failure), *cells]
+        [*_example_values(snapshot, failure), *values]
         for failure in failures.examples
-        for cells in (_harmful_group_cells(snapshot, failure) or [[""] * (2 + len(_NUMBERS))])
+        for values in (_harmful_group_values(snapshot, failure) or [[None] * (2 + len(_NUMBERS))])
     ]
     more = (
         ("failing", f"{failures.n_wrong} by most models, {failures.n_low_margin} more by a low mean margin"),
         ("influence", "on the example, with 95% interval; q over the groups for this example"),
     )
-    return csv_text(csv_comments(snapshot, question, failures.models, *more), COLUMNS, rows)
+    return ResultTable(table_facts(snapshot, question, failures.models, *more), COLUMNS, rows)
 
 
 def failures_document(snapshot: RunSnapshot, question: Question, failures: Failures) -> dict[str, Any]:
@@ -61,18 +60,21 @@ def _document(snapshot: RunSnapshot, failure: Failure) -> dict[str, Any]:
     }
 
 
-def _example_cells(snapshot: RunSnapshot, failure: Failure) -> list[str]:
+def _example_values(snapshot: RunSnapshot, failure: Failure) -> list[Value]:
     classes = snapshot.target_info.classes
-    names = (snapshot.examples.names[failure.example], classes[failure.label], label_name(classes, failure.predicted))
     return [
-        str(failure.example), *(spreadsheet_safe(name) for name in names),
-        csv_number(failure.right), csv_number(failure.margin),
-    ]  # fmt: skip
+        failure.example,
+        snapshot.examples.names[failure.example],
+        classes[failure.label],
+        label_name(classes, failure.predicted),
+        failure.right,
+        failure.margin,
+    ]
 
 
-def _harmful_group_cells(snapshot: RunSnapshot, failure: Failure) -> list[list[str]]:
-    def cells(rank: int, harmful: HarmfulGroup) -> list[str]:
-        name = spreadsheet_safe(snapshot.info.source.groups[harmful.group])
-        return [str(rank), name, *(csv_number(getattr(harmful, column)) for column in _NUMBERS)]
+def _harmful_group_values(snapshot: RunSnapshot, failure: Failure) -> list[list[Value]]:
+    def values(rank: int, harmful: HarmfulGroup) -> list[Value]:
+        name = snapshot.info.source.groups[harmful.group]
+        return [rank, name, *(getattr(harmful, column) for column in _NUMBERS)]
 
-    return [cells(rank, harmful) for rank, harmful in enumerate(failure.harmful_groups, start=1)]
+    return [values(rank, harmful) for rank, harmful in enumerate(failure.harmful_groups, start=1)]

@@ -6,6 +6,7 @@ inside a results directory, which may be somebody else's, are not followed.
 """
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from errno import EACCES, EISDIR
@@ -15,6 +16,9 @@ from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.store.files import to_results_error, write_atomically
 from tui_influence.store.results_directory import refuse_links_in_path
 from tui_influence.text import printable
+
+_DEVICES = re.compile("/dev|/proc/[^/]+(/task/[^/]+)?/fd")
+"""Directories of devices and open files, in which nothing else belongs."""
 
 
 def refuse_same_file(files: Mapping[str, Path | None]) -> None:
@@ -79,6 +83,13 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
         raise to_results_error(error, "write", path) from error
     except ValueError as error:  # a NUL in the path
         raise _unwritable(path, error) from error
+
+
+def is_device(path: Path) -> bool:
+    """Return whether a path is a device or a pipe, or the name of an open file, such as `/dev/stdout`."""
+    mode = _mode(path)
+    is_special = mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+    return is_special or _DEVICES.fullmatch(os.path.realpath(path.parent)) is not None
 
 
 def _unwritable(path: Path, error: ValueError) -> ResultsError:

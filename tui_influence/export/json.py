@@ -7,17 +7,15 @@ added, none is renamed or dropped.
 """
 
 import json
-import re
 from typing import Any
 
 from tui_influence import __version__
 from tui_influence.analysis.types import AnyReport, ComparisonReport, RankReport
+from tui_influence.export.result_table import without_surrogates
 from tui_influence.influence.estimators import find_estimator
 from tui_influence.influence.types import LDS, ComparedGroup, LDSCeiling, RankedGroup, Ranking, ReliabilityForecast
 from tui_influence.render.numbers import finite
 from tui_influence.render.ranking import first, meaning, selection, verdict
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def rank_json(report: AnyReport, *, top: int | None = None) -> str:
@@ -35,12 +33,12 @@ def rank_document(report: RankReport, top: int | None = None) -> dict[str, Any]:
     """Return the ranking as what `rank_json` writes, to be part of another document."""
     ranking = report.ranking
     return {
-        "run": _text(report.run),
-        "target": _text(report.target),
+        "run": without_surrogates(report.run),
+        "target": without_surrogates(report.target),
         "class": _text_or_null(report.target_class),
-        "estimator": _text(ranking.estimator),
+        "estimator": without_surrogates(ranking.estimator),
         "output": str(ranking.output),
-        "design": _text(report.design),
+        "design": without_surrogates(report.design),
         "n_models": int(ranking.n_models),
         **_trust(report),
         "rows": [row_document(row) | _cluster(report, row) for row in first(ranking.rows, top)],
@@ -52,10 +50,10 @@ def rank_document(report: RankReport, top: int | None = None) -> dict[str, Any]:
         "lds_ceiling": _lds_ceiling(ranking.lds_ceiling),
         "prior_share": None if ranking.prior_share is None else finite(ranking.prior_share),
         "noise": report.is_noise(),
-        "meaning": _text(meaning(report)),
-        "verdict": _text(verdict(report)),
-        "selection": _text(selection(report)),
-        "config_hash": _text(report.config_hash),
+        "meaning": without_surrogates(meaning(report)),
+        "verdict": without_surrogates(verdict(report)),
+        "selection": without_surrogates(selection(report)),
+        "config_hash": without_surrogates(report.config_hash),
         "version": __version__,
     }
 
@@ -63,26 +61,26 @@ def rank_document(report: RankReport, top: int | None = None) -> dict[str, Any]:
 def _comparison(report: ComparisonReport, top: int | None) -> dict[str, Any]:
     comparison, ranking = report.comparison, report.first.ranking
     return {
-        "run": _text(report.first.run),
+        "run": without_surrogates(report.first.run),
         "first": _side(report.first),
         "second": _side(report.second),
-        "estimator": _text(ranking.estimator),
+        "estimator": without_surrogates(ranking.estimator),
         "output": str(ranking.output),
-        "design": _text(report.first.design),
+        "design": without_surrogates(report.first.design),
         "correlation": finite(comparison.correlation),
         "rows": [_compared(row) for row in first(comparison.rows, top)],
         "n_groups": len(comparison.rows),
         "n_compared": comparison.n_compared,
-        "meaning": _text(meaning(report)),
-        "verdict": _text(verdict(report)),
-        "config_hash": _text(report.first.config_hash),
+        "meaning": without_surrogates(meaning(report)),
+        "verdict": without_surrogates(verdict(report)),
+        "config_hash": without_surrogates(report.first.config_hash),
         "version": __version__,
     }
 
 
 def _side(report: RankReport) -> dict[str, Any]:
     return {
-        "target": _text(report.target),
+        "target": without_surrogates(report.target),
         "class": _text_or_null(report.target_class),
         "example": report.example,
         "split": report.split,
@@ -106,7 +104,7 @@ def _trust(report: RankReport) -> dict[str, Any]:
 def _compared(row: ComparedGroup) -> dict[str, Any]:
     return {
         "difference_rank": int(row.rank),
-        "group": _text(row.group),
+        "group": without_surrogates(row.group),
         "effect": str(row.kind),
         "difference": finite(row.difference),
         "low": finite(row.low),
@@ -118,7 +116,7 @@ def _compared(row: ComparedGroup) -> dict[str, Any]:
 
 def row_document(row: RankedGroup) -> dict[str, Any]:
     """Return one row of a ranking as it stands in "rows"."""
-    return {"rank": int(row.rank), "group": _text(row.group), **_numbers(row)}
+    return {"rank": int(row.rank), "group": without_surrogates(row.group), **_numbers(row)}
 
 
 def _cluster(report: RankReport, row: RankedGroup) -> dict[str, int]:
@@ -160,7 +158,7 @@ def _forecast(forecast: ReliabilityForecast | None) -> dict[str, Any] | None:
         "low": forecast.low,
         "high": forecast.high,
         "reachable": forecast.is_reachable,
-        "reason": _text(forecast.reason),
+        "reason": without_surrogates(forecast.reason),
     }
 
 
@@ -179,8 +177,4 @@ def _lds_ceiling(ceiling: LDSCeiling | None) -> dict[str, Any] | None:
 
 
 def _text_or_null(text: str | None) -> str | None:
-    return None if text is None else _text(text)
-
-
-def _text(text: str) -> str:
-    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return None if text is None else without_surrogates(text)

@@ -1,4 +1,4 @@
-"""Leaks and duplicates as one JSON document, and as CSV with one line a pair of images."""
+"""Leaks and duplicates as one JSON document, and as tables with one row a pair of images."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,11 +8,10 @@ from tui_influence.analysis.names import group_noun, groups_are_images, source_c
 from tui_influence.analysis.probe_types import Duplicates, Leak, Leaks
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
-from tui_influence.export.csv import csv_number, csv_text
-from tui_influence.export.metadata import csv_comments, csv_image_comments, json_metadata
+from tui_influence.export.metadata import image_table_facts, json_metadata, table_facts
+from tui_influence.export.result_table import Fact, ResultTable
 from tui_influence.influence.types import RankedGroup
 from tui_influence.render.numbers import finite
-from tui_influence.text import spreadsheet_safe
 
 _NUMBERS = ("influence", "se", "low", "high", "q", "on_example")
 _RANKED = ("influence", "se", "low", "high", "q")
@@ -74,31 +73,30 @@ def leaks_document(
     }
 
 
-def leaks_csv(snapshot: RunSnapshot, question: Question, leaks: Leaks, duplicates: Duplicates | None) -> str:
-    """Return all listed pairs as the text of a CSV file, helped first."""
+def leaks_table(snapshot: RunSnapshot, question: Question, leaks: Leaks, duplicates: Duplicates | None) -> ResultTable:
+    """Return all listed pairs as a table, helped first."""
     kinds = _kinds(snapshot, duplicates)
     rows = [_pair(snapshot, leak, kinds) for leak in (*leaks.helped, *leaks.hurt)]
-    more = (
-        ("pairs tested", str(leaks.n_tested)),
+    more: tuple[Fact, ...] = (
+        ("pairs tested", leaks.n_tested),
         ("significant", f"{leaks.n_helped} helped, {leaks.n_hurt} hurt"),
         ("listed", f"at most {MAX_PAIRS} of each sign; significant but excluded: {leaks.n_excluded}"),
         ("influence", f"{INFLUENCE}, with 95% interval; q over all pairs tested"),
         ("on_example", ON_EXAMPLE),
     )
-    lines = csv_comments(snapshot, question, leaks.models, *more)
-    return csv_text(lines, _PAIR_COLUMNS, [_cells(row, _PAIR_COLUMNS) for row in rows])
+    facts = table_facts(snapshot, question, leaks.models, *more)
+    return ResultTable(facts, _PAIR_COLUMNS, [[row[column] for column in _PAIR_COLUMNS] for row in rows])
 
 
-def duplicates_csv(snapshot: RunSnapshot, duplicates: Duplicates) -> str:
-    """Return all duplicates as the text of a CSV file."""
+def duplicates_table(snapshot: RunSnapshot, duplicates: Duplicates) -> ResultTable:
+    """Return all duplicates as a table."""
     rows = [_duplicate(snapshot, duplicates, index) for index in range(len(duplicates.pairs))]
     more = (
         ("compared", f"{duplicates.n_compared} source images with {duplicates.n_examples} test images"),
         ("distance", "0 for equal pixels; relative: to that of unrelated images"),
     )
-    return csv_text(
-        csv_image_comments(snapshot, *more), _DUPLICATE_COLUMNS, [_cells(row, _DUPLICATE_COLUMNS) for row in rows]
-    )
+    values = [[row[column] for column in _DUPLICATE_COLUMNS] for row in rows]
+    return ResultTable(image_table_facts(snapshot, *more), _DUPLICATE_COLUMNS, values)
 
 
 def duplicate_kinds(duplicates: Duplicates | None) -> dict[tuple[str, int], tuple[str, float]]:
@@ -145,17 +143,3 @@ def _example(snapshot: RunSnapshot, example: int) -> dict[str, Any]:
     examples = snapshot.examples
     label = snapshot.target_info.classes[int(examples.labels[example])]
     return {"example": example, "name": examples.names[example], "label": label}
-
-
-def _cells(row: dict[str, Any], columns: tuple[str, ...]) -> list[str]:
-    return [_cell(row[column]) for column in columns]
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "no" if not value else "yes"
-    if isinstance(value, float):
-        return csv_number(value)
-    return str(value) if isinstance(value, int) else spreadsheet_safe(str(value))

@@ -1,10 +1,11 @@
-"""Descriptions of a result for programs: the same keys in every JSON document, the same comments in every CSV file."""
+"""Descriptions of a result for programs: the same keys in every JSON document, the same facts about every table."""
 
 from typing import Any
 
 from tui_influence import __version__
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
+from tui_influence.export.result_table import Fact
 
 
 def json_metadata(snapshot: RunSnapshot, question: Question, models: int) -> dict[str, Any]:
@@ -30,43 +31,41 @@ def json_metadata(snapshot: RunSnapshot, question: Question, models: int) -> dic
     }
 
 
-def csv_comments(
-    snapshot: RunSnapshot, question: Question, models: int, *more: tuple[str, str]
-) -> list[tuple[str, str]]:
-    """Return the comment lines that a CSV file begins with, as `csv_text` takes them.
+def table_facts(snapshot: RunSnapshot, question: Question, models: int, *more: Fact) -> tuple[Fact, ...]:
+    """Return the facts about a table.
 
     Args:
         snapshot: of the question's target.
         question: of the result.
         models: number of models behind the result.
-        more: the meaning of the file's columns, and how many results it lists.
+        more: the meaning of the table's columns, and how many results it lists.
     """
-    subject = {"class": question.target_class, "example": question.example}
-    return [
+    subject: dict[str, str | int | None] = {"class": question.target_class, "example": question.example}
+    return (
         *_run(snapshot),
-        *((key, str(value)) for key, value in subject.items() if value is not None),
+        *((key, value) for key, value in subject.items() if value is not None),
         ("split", _split(question)),
         ("estimator", question.estimator),
         ("output", question.output_kind),
         ("design", snapshot.info.design_label),
-        ("models", str(models)),
+        ("models", models),
         *more,
         _writer(),
-    ]
+    )
 
 
-def csv_image_comments(snapshot: RunSnapshot, *more: tuple[str, str]) -> list[tuple[str, str]]:
-    """Return the comment lines of a file about the images of a run, without its models; as `csv_comments`."""
-    return [*_run(snapshot), *more, _writer()]
+def image_table_facts(snapshot: RunSnapshot, *more: Fact) -> tuple[Fact, ...]:
+    """Return the facts about a table of the images of a run, without its models; as `table_facts`."""
+    return (*_run(snapshot), *more, _writer())
 
 
 def _split(question: Question) -> str:
     return question.split if question.example is None else "all"
 
 
-def _run(snapshot: RunSnapshot) -> list[tuple[str, str]]:
+def _run(snapshot: RunSnapshot) -> list[Fact]:
     return [("run", snapshot.info.name), ("identity", snapshot.info.identity), ("target", snapshot.target_info.name)]
 
 
-def _writer() -> tuple[str, str]:
+def _writer() -> Fact:
     return ("written by", f"tinfl {__version__}")

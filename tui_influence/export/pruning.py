@@ -1,19 +1,18 @@
-"""A pruning as one JSON document, and as CSV with one line an arm."""
+"""A pruning as one JSON document, and as a table with one row an arm."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from math import nan
 from typing import Any
 
 from tui_influence import __version__
-from tui_influence.export.csv import csv_number, csv_text
+from tui_influence.export.result_table import Fact, ResultTable, Value
 from tui_influence.pruning.recommendation import measured_best, predicted_best
 from tui_influence.pruning.results import CONTROL_KINDS
 from tui_influence.pruning.types import Interval, OrderAgreement, PruningResults, Recommendation, Score
 from tui_influence.render.numbers import finite
 from tui_influence.store.pruning_plan import Gain, GainForecast, Pruning
 from tui_influence.store.run_info import describe_training, training_length
-from tui_influence.text import spreadsheet_safe
 
 _PARTS = ("", "_low", "_high")
 _GAINS = ("accuracy_gain", "margin_gain", "accuracy_gain_over_random", "margin_gain_over_random")
@@ -33,45 +32,37 @@ CLASS_COLUMNS = (
 )  # fmt: skip
 
 
-def pruning_csv(results: PruningResults, *, comments: bool = True) -> str:
-    """Return the arms as the text of a CSV file; the numbers are fractions and nats, of the evaluate half.
-
-    Args:
-        results: a pruning.
-        comments: whether to begin with `#` lines that describe it.
-    """
-    rows = []
+def pruning_table(results: PruningResults) -> ResultTable:
+    """Return the arms as a table; the numbers are fractions and nats, of the evaluate half."""
+    rows: list[list[Value]] = []
     for result in results.results:
         forecast = results.forecast(result.arm.k) if result.arm.kind == "lowest" else None
         intervals = [interval for score in (result.accuracy, result.margin) for interval in (score.mean, score.gain)]
-        cells = [cell for interval in intervals for cell in _interval_cells(interval)]
+        values = [value for interval in intervals for value in _interval_values(interval)]
         none = Interval(nan, nan, nan)
         over = [score.over.get(kind, none) for kind in CONTROL_KINDS for score in (result.accuracy, result.margin)]
-        cells += [cell for interval in over for cell in _interval_cells(interval)]
-        forecast_cells = [
-            csv_number(value)
-            for gain in (_gains(forecast) if forecast else [None] * 4)
-            for value in (gain or (nan, nan, nan))
+        values += [value for interval in over for value in _interval_values(interval)]
+        values += [
+            value for gain in (_gains(forecast) if forecast else [None] * 4) for value in (gain or (nan, nan, nan))
         ]
         arm = result.arm
-        rows.append([spreadsheet_safe(arm.label), arm.kind, str(arm.k), str(result.models), *cells, *forecast_cells])
-    return csv_text(_comments(results) if comments else [], COLUMNS, rows)
+        rows.append([arm.label, arm.kind.value, arm.k, result.models, *values])
+    return ResultTable(_facts(results), COLUMNS, rows)
 
 
-def classes_csv(results: PruningResults) -> str:
-    """Return the gain of each target class by each arm as the text of a CSV file; fractions and nats."""
-    rows = [
+def classes_table(results: PruningResults) -> ResultTable:
+    """Return the gain of each target class by each arm as a table; fractions and nats."""
+    rows: list[list[Value]] = [
         [
-            *(spreadsheet_safe(text) for text in (result.arm.label, result.arm.kind, str(result.arm.k))),
-            *(spreadsheet_safe(text) for text in (gain.target, gain.name)),
-            *_interval_cells(gain.accuracy),
-            *_interval_cells(gain.margin),
-            csv_number(gain.q),
+            *(result.arm.label, result.arm.kind.value, result.arm.k, gain.target, gain.name),
+            *_interval_values(gain.accuracy),
+            *_interval_values(gain.margin),
+            gain.q,
         ]
         for result in results.results
         for gain in result.by_class
     ]
-    return csv_text(_comments(results), CLASS_COLUMNS, rows)
+    return ResultTable(_facts(results), CLASS_COLUMNS, rows)
 
 
 def pruning_document(results: PruningResults, agreement: OrderAgreement | None = None) -> dict[str, Any]:
@@ -148,9 +139,9 @@ def plan_document(pruning: Pruning, config: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def _comments(results: PruningResults) -> Iterable[tuple[str, str]]:
+def _facts(results: PruningResults) -> tuple[Fact, ...]:
     used = results.pruning.ranking
-    return [
+    return (
         ("run", results.info.name),
         ("identity", results.info.identity),
         (
@@ -162,11 +153,11 @@ def _comments(results: PruningResults) -> Iterable[tuple[str, str]]:
         ("gain", "over keeping everything, on the evaluate half; 95% intervals by Welch's t over retrainings"),
         ("forecast", "gain over keeping everything and over as many dropped at random, before anything was retrained"),
         ("written by", f"tinfl {__version__}"),
-    ]
+    )
 
 
-def _interval_cells(interval: Interval) -> list[str]:
-    return [csv_number(value) for value in (interval.value, interval.low, interval.high)]
+def _interval_values(interval: Interval) -> list[float]:
+    return [interval.value, interval.low, interval.high]
 
 
 def _score(score: Score) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Subpopulations as one JSON document, as CSV with one line an example, and as lists of image names.
+"""Subpopulations as one JSON document, as a table with one row an example, and as lists of image names.
 
-The CSV names a group only where it drives the example significantly; where that is empty, the numbers are
+The table names a group only where it drives the example significantly; where that is empty, the numbers are
 those of the group that comes nearest, or empty too where no group helps the example more than its class.
 """
 
@@ -12,11 +12,10 @@ from typing import Any
 from tui_influence.analysis.probe_types import ClassSubpopulations, DrivenExample, DrivenExamples
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
-from tui_influence.export.csv import csv_number, csv_text
-from tui_influence.export.metadata import csv_comments, json_metadata
+from tui_influence.export.metadata import json_metadata, table_facts
+from tui_influence.export.result_table import Fact, ResultTable, Value
 from tui_influence.influence.types import SIGNIFICANCE_LEVEL
 from tui_influence.render.numbers import finite
-from tui_influence.text import spreadsheet_safe
 
 _NUMBERS = ("influence", "class_relative_influence", "se", "low", "high", "q")
 CLASS_RELATIVE = "influence on the example minus the mean influence on the other examples of its class"
@@ -26,18 +25,16 @@ _LONGEST = 60
 COLUMNS = ("example", "name", "class", "group", *_NUMBERS)
 
 
-def subpopulations_csv(
-    snapshot: RunSnapshot, question: Question, examples: Sequence[DrivenExample], *, comments: bool = True
-) -> str:
-    """Return examples, a line each, as the text of a CSV file.
+def driven_table(snapshot: RunSnapshot, question: Question, examples: Sequence[DrivenExample]) -> ResultTable:
+    """Return examples as a table, a row each.
 
     Args:
         snapshot: that they were estimated from.
         question: of the result.
-        examples: in the order of the lines.
-        comments: whether to begin with `#` lines that describe it.
+        examples: in the order of the rows.
     """
-    return csv_text(_comments(snapshot, question) if comments else [], COLUMNS, (_cells(snapshot, e) for e in examples))
+    rows = [_values(snapshot, example) for example in examples]
+    return ResultTable(_facts(snapshot, question), COLUMNS, rows)
 
 
 def examples_in_order(classes: Sequence[ClassSubpopulations]) -> list[DrivenExample]:
@@ -140,19 +137,15 @@ def _example(snapshot: RunSnapshot, driven: DrivenExample) -> dict[str, Any]:
     }
 
 
-def _cells(snapshot: RunSnapshot, driven: DrivenExample) -> list[str]:
-    source = snapshot.info.source.groups[driven.group] if driven.is_significant and driven.group is not None else ""
+def _values(snapshot: RunSnapshot, driven: DrivenExample) -> list[Value]:
+    source = snapshot.info.source.groups[driven.group] if driven.is_significant and driven.group is not None else None
     names = (snapshot.examples.names[driven.example], snapshot.target_info.classes[driven.label], source)
-    return [
-        str(driven.example),
-        *(spreadsheet_safe(name) for name in names),
-        *(csv_number(getattr(driven, name)) for name in _NUMBERS),
-    ]
+    return [driven.example, *names, *(getattr(driven, name) for name in _NUMBERS)]
 
 
-def _comments(snapshot: RunSnapshot, question: Question) -> list[tuple[str, str]]:
+def _facts(snapshot: RunSnapshot, question: Question) -> tuple[Fact, ...]:
     meanings = (
         ("class_relative_influence", f"{CLASS_RELATIVE}, with se, 95% interval and q"),
         ("group", f"the one that drives the example (q < {SIGNIFICANCE_LEVEL:g}); empty where none is significant"),
     )
-    return csv_comments(snapshot, question, len(snapshot.outputs), *meanings)
+    return table_facts(snapshot, question, len(snapshot.outputs), *meanings)

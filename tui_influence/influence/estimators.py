@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tui_influence.errors import ConfigError
+from tui_influence.text import did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,7 +154,9 @@ def find_estimator(name: str) -> Estimator:
         ConfigError: there is none; the message lists those there are.
     """
     if name not in ESTIMATORS:
-        raise ConfigError(f"unknown estimator {name!r}: one of {', '.join(ESTIMATORS)}")
+        raise ConfigError(
+            f"unknown estimator {name!r}: one of {', '.join(ESTIMATORS)}{did_you_mean(name, [*ESTIMATORS])}"
+        )
     return ESTIMATORS[name]
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.influence.types import OutputKind
+from tui_influence.text import did_you_mean
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
@@ -58,7 +59,9 @@ def parse_output_kind(kind: OutputKind | str) -> OutputKind:
     try:
         return OutputKind(kind)
     except ValueError:
-        raise ConfigError(f"unknown output kind {kind!r}: one of {', '.join(OutputKind)}") from None
+        raise ConfigError(
+            f"unknown output kind {kind!r}: one of {', '.join(OutputKind)}{did_you_mean(kind, [*OutputKind])}"
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,11 @@ from tui_influence.influence.outputs import OutputMatrix, mean_output, parse_out
 from tui_influence.influence.types import LDS
 from tui_influence.pruning.options import counterfactual_example
 from tui_influence.pruning.planning import pruning_names
-from tui_influence.pruning.results import load_results
+from tui_influence.pruning.results import load_pruning
 from tui_influence.pruning.types import LowestArm, PruningResults, Quantity, RankingScore
 from tui_influence.roles import ArmKind
 from tui_influence.store.paths import Paths
-from tui_influence.store.pruning_plan import read_arms
-from tui_influence.store.run_info import RunInfo, read_run_info
+from tui_influence.store.run_info import RunInfo
 from tui_influence.text import printable
 
 
@@ -120,7 +119,7 @@ def _lowest_arms(
 
 
 def _results(pruning_paths: Paths, info: RunInfo) -> PruningResults:
-    results = load_results(pruning_paths, read_run_info(pruning_paths.root), read_arms(pruning_paths))
+    results = load_pruning(pruning_paths)
     if list(results.pruning.groups) != info.source.groups:
         raise ResultsError("its groups are not those of the run")
     return results

@@ -23,12 +23,24 @@ from tui_influence.roles import BASELINES, ArmKind, Role
 from tui_influence.store.examples import read_examples
 from tui_influence.store.matrix import load_outputs
 from tui_influence.store.paths import Paths
-from tui_influence.store.pruning_plan import Pruning, check_arms
-from tui_influence.store.run_info import RunInfo
+from tui_influence.store.pruning_plan import Pruning, check_arms, read_arms
+from tui_influence.store.run_info import RunInfo, read_run_info
 
 QUANTITIES = {"accuracy": OutputKind.CORRECT, "margin": OutputKind.MARGIN}
 CONTROL_KINDS = (ArmKind.RANDOM, *BASELINES)
 """Kinds of arms that drop as many groups without a ranking by many models."""
+
+
+def load_pruning(pruning_paths: Paths) -> PruningResults:
+    """Read what a pruning is, and return its results so far.
+
+    Args:
+        pruning_paths: of the pruning.
+
+    Raises:
+        ResultsError: it cannot be read.
+    """
+    return load_results(pruning_paths, read_run_info(pruning_paths.root), read_arms(pruning_paths))
 
 
 def load_results(pruning_paths: Paths, info: RunInfo, pruning: Pruning) -> PruningResults:

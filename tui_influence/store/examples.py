@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_influence.designs import Mask
-from tui_influence.errors import ResultsError
+from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.store.files import make_directory, read_bytes, to_results_error, write_atomically
 from tui_influence.store.json_values import parse, texts
 from tui_influence.store.npy_file import as_mask, decode_array, map_array
@@ -47,8 +47,15 @@ class Examples:
     names: tuple[str, ...]
 
     def in_split(self, split: str) -> Mask:
-        """Return which examples belong to a split, `estimate`, `evaluate` or `all`: (n,) bool."""
-        return {"estimate": self.estimate, "evaluate": ~self.estimate, "all": np.ones_like(self.estimate)}[split]
+        """Return which examples belong to a split, `estimate`, `evaluate` or `all`: (n,) bool.
+
+        Raises:
+            ConfigError: there is no such split.
+        """
+        masks = {"estimate": self.estimate, "evaluate": ~self.estimate, "all": np.ones_like(self.estimate)}
+        if split not in masks:
+            raise ConfigError(f'unknown split "{printable(split, 60)}": one of {", ".join(masks)}')
+        return masks[split]
 
 
 def write_examples(

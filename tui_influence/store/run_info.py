@@ -10,7 +10,7 @@ from tui_influence.roles import Role
 from tui_influence.store.files import check_digest, read_json, write_json
 from tui_influence.store.json_values import array, count, describe_damage, table, text, texts, with_digest
 from tui_influence.store.paths import Paths
-from tui_influence.text import pluralize, printable
+from tui_influence.text import did_you_mean, pluralize, printable
 
 SCHEMA = 3
 """Version of the layout; a new one if an older program could misread a directory."""
@@ -164,7 +164,9 @@ class RunInfo:
         names = [target.name for target in self.targets]
         if name not in names:
             available = ", ".join(printable(available) for available in names)
-            raise ConfigError(f'the run has no target "{printable(name)}"; it has {available}')
+            raise ConfigError(
+                f'the run has no target "{printable(name)}"; it has {available}{did_you_mean(name, names)}'
+            )
         return names.index(name)
 
 

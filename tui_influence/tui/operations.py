@@ -20,7 +20,9 @@ from textual.app import App, SuspendNotSupported
 
 from tui_influence.analysis.question import Question
 from tui_influence.errors import TinflError
+from tui_influence.export.csv import write_csv
 from tui_influence.export.files import write_text_atomically
+from tui_influence.export.result_table import ResultTable
 from tui_influence.images import graphics
 from tui_influence.pruning.options import class_list_text, counterfactual_command
 from tui_influence.pruning.types import CounterfactualPreview, PruningProposal
@@ -192,13 +194,13 @@ class RunOperations:
 
     def export_arms(self) -> None:
         """Ask for a file, and write the arms of the pruning to it."""
-        from tui_influence.export.pruning import pruning_csv  # here, because it loads numpy
+        from tui_influence.export.pruning import pruning_table  # here, because it loads numpy
 
         measured = self._state.pruning.arms.value
         if measured is not None:
             name = (self._state.sweep.name, self._state.pruning.name, "arms")
             note = "All arms as measured so far; a file of that name is replaced."
-            self.export_csv(name, note, pluralize(len(measured.results), "arm"), lambda: pruning_csv(measured))
+            self.export_csv(name, note, pluralize(len(measured.results), "arm"), lambda: pruning_table(measured))
 
     def copy_pruning_command(self) -> None:
         """Copy the command that retrains the same; its list of groups is written to a file that it names."""
@@ -273,14 +275,14 @@ class RunOperations:
 
     # Files, the clipboard, the terminal
 
-    def export_csv(self, name: Sequence[str], note: str, description: str, text: Callable[[], str]) -> None:
-        """Ask for a file, and write a CSV to it.
+    def export_csv(self, name: Sequence[str], note: str, description: str, table: Callable[[], ResultTable]) -> None:
+        """Ask for a file, and write a table to it as CSV, with the facts about it beside it.
 
         Args:
             name: the parts of the name that is proposed.
             note: a remark on the file.
             description: its content, in words.
-            text: returns the content.
+            table: returns it.
         """
 
         def write(path: str | None) -> None:
@@ -288,7 +290,7 @@ class RunOperations:
                 return
             try:
                 file = Path(path).expanduser()
-                write_text_atomically(file, text())
+                write_csv(file, table())
             except RuntimeError:  # "~somebody" whom this machine does not know
                 self._refuse(f"{printable(path)}: no such home directory", timeout=10)
             except TinflError as error:

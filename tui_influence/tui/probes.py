@@ -16,9 +16,10 @@ from tui_influence.analysis.ranking import data_warnings
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.analysis.subpopulations import driven_examples, find_subpopulations
 from tui_influence.errors import ConfigError
-from tui_influence.export.failures import failures_csv
-from tui_influence.export.leakage import leaks_csv
-from tui_influence.export.subpopulations import examples_in_order, subpopulations_csv
+from tui_influence.export.failures import failures_table
+from tui_influence.export.leakage import leaks_table
+from tui_influence.export.result_table import ResultTable
+from tui_influence.export.subpopulations import driven_table, examples_in_order
 from tui_influence.render.failures import failures_view
 from tui_influence.render.leakage import leaks_view
 from tui_influence.render.probe_views import ProbeView
@@ -36,12 +37,12 @@ class ProbeExport:
     """The CSV file of a probe, as its command writes it.
 
     Attributes:
-        csv: makes the text of the file.
+        table: makes the table of the file.
         content: of the file, in words.
         note: on the content.
     """
 
-    csv: Callable[[], str]
+    table: Callable[[], ResultTable]
     content: str
     note: str
 
@@ -81,7 +82,7 @@ def _export_failures(result: ProbeResult) -> ProbeExport:
     )
     limited = f"The {limit:,} of lowest margin, as with `--top={limit}`. " if limit else ""
     return ProbeExport(
-        partial(failures_csv, result.snapshot, result.question.question, replace(failures, examples=examples)),
+        partial(failures_table, result.snapshot, result.question.question, replace(failures, examples=examples)),
         pluralize(len(examples), "failure"),
         f"{limited}All failures, whatever the filter, with at most {DEFAULT_GROUPS} harmful groups each.",
     )
@@ -111,8 +112,8 @@ def _export_subpopulations(result: ProbeResult) -> ProbeExport:
         examples = [*examples_in_order(value)]
         n_examples = len(examples)
         note = "All test images, also those that are not assigned to any source group."
-    csv = partial(subpopulations_csv, result.snapshot, result.question.question, examples)
-    return ProbeExport(csv, pluralize(n_examples, "test image"), note)
+    table = partial(driven_table, result.snapshot, result.question.question, examples)
+    return ProbeExport(table, pluralize(n_examples, "test image"), note)
 
 
 def _compute_leaks(probe: ProbeQuestion, snapshot: RunSnapshot) -> ProbeResult:
@@ -141,7 +142,7 @@ def _export_leaks(result: ProbeResult) -> ProbeExport:
     leaks = result.value
     assert isinstance(leaks, Leaks)
     return ProbeExport(
-        partial(leaks_csv, result.snapshot, result.question.question, leaks, None),
+        partial(leaks_table, result.snapshot, result.question.question, leaks, None),
         pluralize(len(leaks.helped) + len(leaks.hurt), "pair"),
         "Without the column of copies: `tinfl leaks` also compares pixels, where the dataset is.",
     )

@@ -28,15 +28,16 @@ from tui_influence.analysis.probe_types import (
 from tui_influence.analysis.question import Question
 from tui_influence.analysis.snapshot import RunSnapshot
 from tui_influence.export.counterfactual import counterfactual_document, plan_document
-from tui_influence.export.failures import failures_csv, failures_document
-from tui_influence.export.leakage import duplicates_csv, leaks_csv, leaks_document
+from tui_influence.export.csv import csv_text
+from tui_influence.export.failures import failures_document, failures_table
+from tui_influence.export.leakage import duplicates_table, leaks_document, leaks_table
 from tui_influence.export.subpopulations import (
     classes_document,
+    driven_table,
     examples_in_order,
     image_names,
     list_file_names,
     source_document,
-    subpopulations_csv,
 )
 from tui_influence.influence.types import RankedGroup
 from tui_influence.pruning.arms import with_arms
@@ -221,13 +222,13 @@ FORMATS = {
     "leaks_alone.json": lambda: as_json(leaks_document(reading(), ONE, LEAKS, None, duplicates_error="moved")),
     "leaks_of_groups.json": lambda: as_json(leaks_document(reading(images=False), ONE, LEAKS, COPIES)),
     "copies_alone.json": lambda: as_json(leaks_document(reading(), CLASS, None, COPIES, top=1)),
-    "leaks.csv": lambda: leaks_csv(reading(), CLASS, LEAKS, COPIES),
-    "leaks_alone.csv": lambda: leaks_csv(reading(), ONE, LEAKS, None),
-    "copies.csv": lambda: duplicates_csv(reading(), COPIES),
-    "failures.csv": lambda: failures_csv(reading(), CLASS, FAILURES),
+    "leaks.csv": lambda: csv_text(leaks_table(reading(), CLASS, LEAKS, COPIES), comments=True),
+    "leaks_alone.csv": lambda: csv_text(leaks_table(reading(), ONE, LEAKS, None), comments=True),
+    "copies.csv": lambda: csv_text(duplicates_table(reading(), COPIES), comments=True),
+    "failures.csv": lambda: csv_text(failures_table(reading(), CLASS, FAILURES), comments=True),
     "failures.json": lambda: as_json(failures_document(reading(), ONE, FAILURES)),
-    "driven.csv": lambda: subpopulations_csv(reading(), CLASS, examples_in_order(PARTS)),
-    "driven_bare.csv": lambda: subpopulations_csv(reading(), Question(), DRIVEN_BY.examples, comments=False),
+    "driven.csv": lambda: csv_text(driven_table(reading(), CLASS, examples_in_order(PARTS)), comments=True),
+    "driven_bare.csv": lambda: csv_text(driven_table(reading(), Question(), DRIVEN_BY.examples)),
     "classes.json": lambda: as_json(classes_document(reading(), CLASS, PARTS, 1)),
     "no_classes.json": lambda: as_json(classes_document(reading(), Question(), (), None)),
     "source.json": lambda: as_json(source_document(reading(), Question(), DRIVEN_BY, 2)),

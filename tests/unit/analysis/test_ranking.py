@@ -55,13 +55,22 @@ def test_what_helps_one_and_hurts_the_other_comes_first(root):
         assert (row["first"]["influence"] > 0) == row["effect"].startswith("helps")
 
 
-def test_the_csv_file_is_that_of_stdout_and_begins_with_what_it_is(root, tmp_path):
-    out = run("rank", root, "--compare-target", "letters", "--csv", "-").out
-    assert run("rank", root, "--compare-target", "letters", "--csv", tmp_path / "both.csv").code == 0
+@pytest.mark.parametrize("options", [[], ["--comments"]])
+def test_the_csv_file_is_that_of_stdout_with_the_facts_beside_it(root, tmp_path, options):
+    question = ("rank", root, "--compare-target", "letters", *options)
+    out = run(*question, "--csv", "-").out
+    assert run(*question, "--csv", tmp_path / "both.csv").code == 0
     assert (tmp_path / "both.csv").read_text() == out
-    assert "# first target: digits\n" in out
-    assert "# second target: letters\n" in out
-    plain = run("rank", root, "--compare-target", "letters", "--csv", "-", "--no-comments", "--top", 3).out
+    facts = json.loads((tmp_path / "both.meta.json").read_text())
+    assert (facts["first target"], facts["second target"], facts["first models"]) == ("digits", "letters", 120)
+    comments = [line for line in out.splitlines() if line.startswith("#")]
+    assert comments == ([f"# {key}: {value}" for key, value in facts.items()] if options else [])
+
+
+def test_a_csv_on_stdout_has_so_many_rows_as_requested_and_leaves_no_file(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plain = run("rank", root, "--compare-target", "letters", "--csv", "-", "--top", 3).out
+    assert [path.name for path in tmp_path.iterdir() if path.name != "run"] == []
     assert [row["difference_rank"] for row in csv.DictReader(plain.splitlines())] == ["1", "2", "3"]
 
 

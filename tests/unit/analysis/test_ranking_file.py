@@ -8,7 +8,8 @@ import pytest
 from tests.unit.export.reports import alphabet_report, comparison_of, nasty_report
 from tui_influence.analysis.ranking_file import parse_ranking, read_ranking
 from tui_influence.errors import DatasetError
-from tui_influence.export.csv import rank_csv
+from tui_influence.export.csv import csv_text
+from tui_influence.export.ranking import ranking_table
 
 GROUPS = ["cat", "dog", "cow, brown", "#hash", "-1"]
 NAMED = "class,influence\ncat,0.5\ndog,-1\n"
@@ -31,7 +32,7 @@ def test_what_rank_writes_is_read_with_every_name_and_number(comments):
     report = nasty_report()
     rows = report.ranking.rows
     groups = [row.group for row in reversed(rows)]
-    ranking = parse_ranking(rank_csv(report, comments=comments), groups, "r.csv")
+    ranking = parse_ranking(csv_text(ranking_table(report), comments=comments), groups, "r.csv")
     expected = [row.influence for row in reversed(rows)]
     np.testing.assert_array_equal(ranking.influence, expected)
     assert ranking.n_unknown == 2
@@ -122,7 +123,8 @@ def test_a_wrong_file_is_refused_with_its_line_and_a_remedy(text, expected):
 
 
 def test_two_rankings_side_by_side_are_no_ranking():
-    assert "line 15 is that of two rankings side by side" in problem(rank_csv(comparison_of(alphabet_report())))
+    text = csv_text(ranking_table(comparison_of(alphabet_report())), comments=True)
+    assert "line 17 is that of two rankings side by side" in problem(text)
 
 
 def test_all_wrong_lines_are_listed_once():

@@ -14,8 +14,9 @@ from rich.cells import cell_len
 
 from tests.unit.export.reports import GOOD, NOISE, other_target, printed, ranking_of, report_of
 from tui_influence.analysis.ranking import compare_reports
-from tui_influence.export.csv import COLUMNS, rank_csv
+from tui_influence.export.csv import csv_text
 from tui_influence.export.json import rank_json
+from tui_influence.export.ranking import COLUMNS, ranking_table
 from tui_influence.influence.types import RankedGroup, Reliability
 from tui_influence.text import spreadsheet_safe
 
@@ -69,7 +70,7 @@ def controls(text: str) -> set[str]:
 @settings(max_examples=40, deadline=None)
 @given(reports())
 def test_csv_reads_back_as_what_was_written(report):
-    rows = list(csv.reader(StringIO(rank_csv(report, comments=False), newline="")))
+    rows = list(csv.reader(StringIO(csv_text(ranking_table(report)), newline="")))
     assert rows[0] == list(COLUMNS)
     assert len(rows) == len(report.ranking.rows) + 1
     for cells, row in zip(rows[1:], report.ranking.rows, strict=True):
@@ -81,7 +82,7 @@ def test_csv_reads_back_as_what_was_written(report):
 @settings(max_examples=40, deadline=None)
 @given(every_report)
 def test_no_cell_of_a_csv_is_a_formula(report):
-    for cells in csv.reader(StringIO(rank_csv(report), newline="")):
+    for cells in csv.reader(StringIO(csv_text(ranking_table(report), comments=True), newline="")):
         for cell in cells:
             assert not cell.lstrip().startswith(FORMULA) or math.isfinite(float(cell))
 
@@ -89,9 +90,9 @@ def test_no_cell_of_a_csv_is_a_formula(report):
 @settings(max_examples=40, deadline=None)
 @given(reports())
 def test_comments_do_not_swallow_rows(report):
-    text = rank_csv(report)
+    text = csv_text(ranking_table(report), comments=True)
     lines = [line for line in text.split("\n") if not line.startswith("# ")]
-    assert "\n".join(lines) == rank_csv(report, comments=False)
+    assert "\n".join(lines) == csv_text(ranking_table(report))
     rows = list(csv.reader(StringIO(text, newline="")))
     assert list(COLUMNS) in rows
     assert len(rows) - rows.index(list(COLUMNS)) == len(report.ranking.rows) + 1
@@ -115,7 +116,11 @@ def test_json_is_strict_and_reads_back(report):
 @settings(max_examples=40, deadline=None)
 @given(every_report, st.integers(40, 130), st.booleans())
 def test_no_format_holds_a_control_character(report, width, ascii):
-    for text in (rank_csv(report), rank_json(report), printed(report, width, ascii=ascii)):
+    for text in (
+        csv_text(ranking_table(report), comments=True),
+        rank_json(report),
+        printed(report, width, ascii=ascii),
+    ):
         assert not controls(text)
     assert printed(report, width, ascii=True).isascii()
     assert rank_json(report).isascii()

@@ -20,8 +20,9 @@ from tests.unit.export.reports import (
     row,
 )
 from tui_influence.analysis.ranking import compare_reports
-from tui_influence.export.csv import rank_csv
+from tui_influence.export.csv import csv_text
 from tui_influence.export.json import rank_json
+from tui_influence.export.ranking import ranking_table
 from tui_influence.render.ranking import comparison_labels
 
 NUMBERS = ("influence", "se", "low", "high", "q")
@@ -33,7 +34,7 @@ def lines_of(text: str) -> list[str]:
 
 def test_csv_and_json_hold_the_same_rows_to_the_last_bit():
     report = comparison_of(nasty_report())
-    read = list(csv.DictReader(rank_csv(report, comments=False).splitlines()))
+    read = list(csv.DictReader(csv_text(ranking_table(report)).splitlines()))
     document = json.loads(rank_json(report))
     assert len(read) == len(document["rows"]) == document["n_groups"] == 13
     for cells, found in zip(read, document["rows"], strict=True):

@@ -13,14 +13,15 @@ from tests.unit.export.reports import (
     printed,
 )
 from tests.unit.golden_files import content_and_golden
-from tui_influence.export.csv import rank_csv
+from tui_influence.export.csv import csv_text
 from tui_influence.export.json import rank_json
+from tui_influence.export.ranking import ranking_table
 
 GOLDEN = Path(__file__).parent / "golden"
 
 FORMATS = {
-    "rank.csv": lambda: rank_csv(nasty_report()),
-    "rank_without_comments.csv": lambda: rank_csv(nasty_report(), comments=False),
+    "rank.csv": lambda: csv_text(ranking_table(nasty_report()), comments=True),
+    "rank_without_comments.csv": lambda: csv_text(ranking_table(nasty_report())),
     "rank.json": lambda: rank_json(nasty_report()),
     "table_40.txt": lambda: printed(nasty_report(), 40),
     "table_80.txt": lambda: printed(nasty_report(), 80),
@@ -30,7 +31,7 @@ FORMATS = {
     "table_80_both_ends.txt": lambda: printed(alphabet_report(), 80, height=24),
     "table_80_noise_top.txt": lambda: printed(noise_report(), 80, top=5),
     "table_80_two_models.txt": lambda: printed(few_models_report(), 80),
-    "comparison.csv": lambda: rank_csv(comparison_of(nasty_report())),
+    "comparison.csv": lambda: csv_text(ranking_table(comparison_of(nasty_report())), comments=True),
     "comparison.json": lambda: rank_json(comparison_of(nasty_report()), top=4),
     "comparison_80.txt": lambda: printed(comparison_of(nasty_report()), 80),
     "comparison_80_top.txt": lambda: printed(comparison_of(alphabet_report()), 80, height=30),

@@ -36,9 +36,10 @@ def test_top_keeps_the_first_rows_and_counts_all():
 def test_numbers_in_csv_and_json_agree_to_the_last_bit():
     import csv
 
-    from tui_influence.export.csv import rank_csv
+    from tui_influence.export.csv import csv_text
+    from tui_influence.export.ranking import ranking_table
 
-    cells = list(csv.reader(rank_csv(nasty_report(), comments=False).splitlines()))[1:]
+    cells = list(csv.reader(csv_text(ranking_table(nasty_report())).splitlines()))[1:]
     rows = json.loads(rank_json(nasty_report()))["rows"]
     for cell, row in zip(cells, rows, strict=True):
         assert [float(text) if text else None for text in cell[2:7]] == [row[key] for key in ROW_KEYS[2:7]]

@@ -13,8 +13,9 @@ from tests.requirements import require
 from tests.unit.export.reports import NAN, alphabet_report, few_models_report
 from tests.unit.golden_files import REGENERATE, content_and_golden
 from tests.unit.pruning.prunings import made, planned
+from tui_influence.export.csv import csv_text
 from tui_influence.export.figure import removal_figure
-from tui_influence.export.pruning import classes_csv, plan_document, pruning_csv, pruning_document
+from tui_influence.export.pruning import classes_table, plan_document, pruning_document, pruning_table
 from tui_influence.export.ranking_score import score_document
 from tui_influence.influence.types import LDS
 from tui_influence.pruning.recommendation import measured_best, predicted_best
@@ -96,9 +97,9 @@ FORMATS = {
         report(made(planned(), train={"steps": 234}), 80, agreement=OTHER_RECIPE, ascii_only=True)
     ),
     "margin.txt": lambda: lines(removal_curve(made(planned()), 50, quantity="margin", height=7)),
-    "pruning.csv": lambda: pruning_csv(made(planned(targets=TWO))),
-    "pruning_one_retraining.csv": lambda: pruning_csv(made(planned(relative=True), models=1), comments=False),
-    "classes.csv": lambda: classes_csv(made(planned(targets=TWO))),
+    "pruning.csv": lambda: csv_text(pruning_table(made(planned(targets=TWO))), comments=True),
+    "pruning_one_retraining.csv": lambda: csv_text(pruning_table(made(planned(relative=True), models=1))),
+    "classes.csv": lambda: csv_text(classes_table(made(planned(targets=TWO))), comments=True),
     "pruning.json": lambda: document(pruning_document(made(planned(targets=TWO)), OTHER_RECIPE)),
     "cost.txt": lambda: lines(
         cost_line(planned(seeds=seeds), Cost(1.234, 46, 2, 9, 3 << 20, [])) for seeds in (1, 3, 9)

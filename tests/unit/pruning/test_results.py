@@ -8,7 +8,8 @@ import pytest
 from tests.unit.pruning.plans import bare
 from tests.unit.pruning.test_golden_files import plan, report
 from tests.unit.store.conftest import make_info, make_record
-from tui_influence.export.pruning import COLUMNS, pruning_csv, pruning_document
+from tui_influence.export.csv import csv_text
+from tui_influence.export.pruning import COLUMNS, pruning_document, pruning_table
 from tui_influence.pruning.arms import with_arms
 from tui_influence.pruning.options import ClassList
 from tui_influence.pruning.recommendation import measured_best, predicted_best
@@ -240,7 +241,7 @@ def test_a_pruning_under_way_is_shown_as_far_as_it_is(tmp_path):
         assert not measured.is_complete
         assert report(measured, 100)
         assert pruning_document(measured)["n_models"] == len(only)
-        assert len(pruning_csv(measured, comments=False).splitlines()) == 1 + len(pruning.arms)
+        assert len(csv_text(pruning_table(measured)).splitlines()) == 1 + len(pruning.arms)
 
 
 def test_the_csv_says_what_the_json_says(tmp_path):
@@ -248,7 +249,7 @@ def test_the_csv_says_what_the_json_says(tmp_path):
 
     pruning = with_arms(bare(), [3], [ClassList(ArmKind.DROP, ("class 1",), "=1.txt")], 3)
     measured = pruned(tmp_path, pruning, lambda arm, row, target: flat(1 + len(row.dropped)))
-    rows = list(csv.DictReader(pruning_csv(measured, comments=False).splitlines()))
+    rows = list(csv.DictReader(csv_text(pruning_table(measured)).splitlines()))
     document = pruning_document(measured)
     assert tuple(rows[0]) == COLUMNS
     for row, result in zip(rows, document["results"], strict=True):

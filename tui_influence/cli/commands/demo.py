@@ -14,7 +14,7 @@ from tui_influence.config.schema import Config
 from tui_influence.pruning.options import DEFAULT_NAME, PruningRequest
 from tui_influence.pruning.planning import plan_pruning, pruning_directory
 from tui_influence.pruning.recommendation import measured_best
-from tui_influence.pruning.results import load_results
+from tui_influence.pruning.results import load_pruning
 from tui_influence.render.pruning import recommendation_line, summary_lines
 from tui_influence.render.style import Style
 from tui_influence.roles import ArmKind
@@ -23,7 +23,7 @@ from tui_influence.runs.heartbeat import Heartbeat
 from tui_influence.runs.resume import check_against_results
 from tui_influence.runs.supervisor import Request
 from tui_influence.store.paths import Paths
-from tui_influence.store.pruning_plan import Pruning, read_arms
+from tui_influence.store.pruning_plan import Pruning
 from tui_influence.store.run_info import RunInfo, read_run_info
 from tui_influence.text import quote_path
 
@@ -107,7 +107,7 @@ def _prune(paths: Paths, info: RunInfo, devices: str | None) -> tuple[Path, Hear
     )
     last = run_here(Request(plan.config, pruning_paths.root, pruning=plan.pruning))
     output.write_line()
-    results = load_results(pruning_paths, read_run_info(pruning_paths.root), read_arms(pruning_paths))
+    results = load_pruning(pruning_paths)
     for line in summary_lines(results, Style()):
         output.write_line(line)
     output.write_line(recommendation_line(measured_best(results), Style(), "finding").plain)

@@ -25,7 +25,7 @@ from tui_influence.cli.options.questions import FailuresOptions
 from tui_influence.cli.progress import ProgressLine
 from tui_influence.errors import ConfigError
 from tui_influence.export.counterfactual import counterfactual_document, plan_document
-from tui_influence.export.failures import failures_csv, failures_document
+from tui_influence.export.failures import failures_document, failures_table
 from tui_influence.pruning.counterfactual import DEFAULT_DROPPED, MIN_SEEDS, load_counterfactual, plan_counterfactual
 from tui_influence.pruning.options import counterfactual_command, counterfactual_paths
 from tui_influence.pruning.planning import OtherSettingsError, plan_pruning
@@ -60,7 +60,7 @@ def failures(options: FailuresOptions) -> None:
     if options.verify:
         _verify(snapshot, options)
         return
-    output.require_one_stdout(options.csv, options.json)
+    output.require_one_stdout({"--csv": options.csv}, json=options.json)
     if options.trains or options.devices is not None:
         raise ConfigError("--drop, --seeds, --dry-run, --foreground, --devices and --retry-failed need --verify")
     is_for_programs = options.json or options.csv is not None
@@ -75,7 +75,7 @@ def failures(options: FailuresOptions) -> None:
     for warning in data_warnings(snapshot):
         diagnostics.warn(warning)
     if options.csv is not None:
-        output.write_file(options.csv, failures_csv(snapshot, question, result))
+        output.write_csv(options.csv, failures_table(snapshot, question, result), comments=options.comments)
     if options.json:
         output.write_json(failures_document(snapshot, question, result))
     elif options.csv is None:

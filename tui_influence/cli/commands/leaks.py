@@ -26,7 +26,7 @@ from tui_influence.config.template import config_to_toml
 from tui_influence.datasets.groups import read_image_list_text
 from tui_influence.errors import ConfigError, DatasetError
 from tui_influence.export.files import refuse_same_file, write_text_atomically
-from tui_influence.export.leakage import duplicate_kinds, duplicates_csv, leaks_csv, leaks_document
+from tui_influence.export.leakage import duplicate_kinds, duplicates_table, leaks_document, leaks_table
 from tui_influence.pruning.planning import open_sweep_data
 from tui_influence.regular_files import expand_home
 from tui_influence.render.interval_table import digits_of, point_estimate
@@ -84,7 +84,7 @@ def _check_options(options: LeaksOptions) -> None:
         raise ConfigError("--models needs --init: it is the number of models of the new config")
     if options.force and options.init is None:
         raise ConfigError("--force needs --init: it replaces the existing config and grouping")
-    output.require_one_stdout(options.csv, options.json)
+    output.require_one_stdout({"--csv": options.csv}, json=options.json)
     files = {"--csv": options.csv, "--export-remove": options.export_remove, "--export-config": options.export_config}
     refuse_same_file(files | {"--init": options.init})
     shows_pairs = options.json or options.duplicates or options.example is not None
@@ -124,9 +124,10 @@ def _find(snapshot: RunSnapshot, info: RunInfo, options: LeaksOptions) -> None:
     if removal is not None and duplicates is not None:
         removal.write(duplicates)
     if options.csv is not None and pairs is not None:
-        output.write_file(options.csv, leaks_csv(snapshot, question.about_examples(), pairs, duplicates))
+        table = leaks_table(snapshot, question.about_examples(), pairs, duplicates)
+        output.write_csv(options.csv, table, comments=options.comments)
     elif options.csv is not None and duplicates is not None:
-        output.write_file(options.csv, duplicates_csv(snapshot, duplicates))
+        output.write_csv(options.csv, duplicates_table(snapshot, duplicates), comments=options.comments)
     if options.json:
         images = rows_of_groups(rank(snapshot, question).report.ranking, groups) if groups is not None else None
         output.write_json(

@@ -15,7 +15,7 @@ from tui_influence.datasets.groups import read_class_list
 from tui_influence.errors import ConfigError, ResultsError
 from tui_influence.export.figure import figure_format, removal_figure
 from tui_influence.export.files import write_bytes_atomically
-from tui_influence.export.pruning import classes_csv, plan_document, pruning_csv, pruning_document
+from tui_influence.export.pruning import classes_table, plan_document, pruning_document, pruning_table
 from tui_influence.networks import is_weights_name
 from tui_influence.pruning.agreement import order_agreement
 from tui_influence.pruning.arms import check_drop_counts
@@ -223,12 +223,12 @@ def report(paths: Paths, info: RunInfo, pruning_paths: Paths, options: PruneOpti
         if options.export_config is not None:
             output.write_file(options.export_config, config_to_toml(_config_of(pruning_info, options.export_classes)))
     if options.classes_csv is not None:
-        output.write_file(options.classes_csv, classes_csv(results))
+        output.write_csv(options.classes_csv, classes_table(results), comments=options.comments)
     if options.figure is not None and format_of_figure is not None:
         write_bytes_atomically(options.figure, removal_figure(results, format_of_figure))
         diagnostics.info(f"wrote {options.figure}")
     if options.csv is not None:
-        output.write_file(options.csv, pruning_csv(results))
+        output.write_csv(options.csv, pruning_table(results), comments=options.comments)
     if options.json:
         output.write_json(pruning_document(results, order_agreement(results, info)))
     elif not options.writes:

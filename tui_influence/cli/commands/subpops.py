@@ -26,11 +26,11 @@ from tui_influence.errors import ConfigError
 from tui_influence.export.files import refuse_same_file, write_text_atomically
 from tui_influence.export.subpopulations import (
     classes_document,
+    driven_table,
     examples_in_order,
     image_names,
     list_file_names,
     source_document,
-    subpopulations_csv,
 )
 from tui_influence.render.subpopulations import (
     driven_bars,
@@ -64,7 +64,7 @@ _NAME = 32
 
 def subpops(options: SubpopsOptions) -> None:
     """Find subpopulations, and show them or write them to files."""
-    output.require_one_stdout(options.csv, options.json)
+    output.require_one_stdout({"--csv": options.csv}, json=options.json)
     if options.export is not None and options.source is None and options.target_class is None:
         raise ConfigError("--export needs --source CLASS, for one list, or --class CLASS, for a folder of lists")
     if options.export is not None and str(options.export) == "-":
@@ -85,7 +85,8 @@ def subpops(options: SubpopsOptions) -> None:
     elif options.export is not None:
         _write_lists(snapshot, by_class[0], options.export)
     if options.csv is not None:
-        output.write_file(options.csv, subpopulations_csv(snapshot, question, [*examples, *others]))
+        table = driven_table(snapshot, question, [*examples, *others])
+        output.write_csv(options.csv, table, comments=options.comments)
     if options.json:
         if by_source is not None:
             output.write_json(source_document(snapshot, question, by_source, options.top))

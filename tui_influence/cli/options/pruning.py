@@ -11,6 +11,7 @@ from tui_influence.cli.options.shared import (
     ESTIMATOR_DEFAULT_HELP,
     ESTIMATOR_HELP,
     Ascii,
+    Comments,
     Devices,
     EstimatorName,
     Foreground,
@@ -141,6 +142,7 @@ class PruneOptions:
         Path | None,
         typer.Option(metavar="FILE", help="Write the gain of each target class to a CSV file; train nothing."),
     ] = None
+    comments: Comments = False
     figure: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Draw the removal curve (.svg, .pdf or .png); train nothing."),

@@ -17,6 +17,7 @@ from tui_influence.cli.options.shared import (
     Ascii,
     Color,
     Columns,
+    Comments,
     CsvFile,
     Devices,
     Estimator,
@@ -63,9 +64,29 @@ class RankOptions(QuestionOptions):
         typer.Option(min=1, metavar="COUNT", help="Show only the COUNT most helpful groups; default: all that fit."),
     ] = None
     csv: CsvFile = None
-    comments: Annotated[bool, typer.Option(help="Begin the CSV file with comment lines that describe it.")] = True
+    comments: Comments = False
+    parquet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a Parquet file with the columns of the CSV; takes pyarrow."),
+    ] = None
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help='Write a table in Markdown ("-": to stdout).')
+    ] = None
+    latex: Annotated[
+        Path | None, typer.Option(metavar="FILE", help='Write a table in LaTeX for booktabs ("-": to stdout).')
+    ] = None
     json: Json = False
     ascii_only: Ascii = False
+
+    @property
+    def files(self) -> dict[str, Path | None]:
+        """The files that are written, by the name of the option; None where it was not given."""
+        return {
+            "--csv": self.csv,
+            "--parquet": self.parquet,
+            "--markdown": self.markdown,
+            "--latex": self.latex,
+        }
 
     def comparison_about(self, info: RunInfo) -> Question | None:
         """Return the question about a run to compare with; None for a single ranking."""
@@ -144,6 +165,7 @@ class SubpopsOptions:
         ),
     ] = None
     csv: CsvFile = None
+    comments: Comments = False
     export: Annotated[
         Path | None,
         typer.Option(
@@ -206,6 +228,7 @@ class FailuresOptions(QuestionOptions):
     devices: Devices = None
     retry_failed: RetryFailed = False
     csv: CsvFile = None
+    comments: Comments = False
     json: Json = False
     columns: Columns = None
     color: Color = "auto"
@@ -255,6 +278,7 @@ class LeaksOptions:
         ),
     ] = None
     csv: CsvFile = None
+    comments: Comments = False
     json: Json = False
     export_remove: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the names of the duplicated source images, one per line.")

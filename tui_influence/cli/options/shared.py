@@ -42,6 +42,12 @@ Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 CsvFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help='Write a CSV file ("-": to stdout) instead of showing the results.')
 ]
+Comments = Annotated[
+    bool,
+    typer.Option(
+        help="Begin the CSV with comment lines that describe it, as the file NAME.meta.json beside it does anyway."
+    ),
+]
 Foreground = Annotated[
     bool, typer.Option("--foreground", help="Wait until the run ends, instead of training in the background.")
 ]

@@ -180,7 +180,7 @@ class ProbeScreen(QueryScreen):
         parts = (info.name, result.snapshot.target_info.name, probe.question.target_class, probe.kind, source)
         export = self._probe.export(result)
         note = f"{export.note} A file of that name is replaced."
-        self.operations.export_csv([part for part in parts if part is not None], note, export.content, export.csv)
+        self.operations.export_csv([part for part in parts if part is not None], note, export.content, export.table)
 
     def action_command(self) -> None:
         """Copy the command that finds the same."""

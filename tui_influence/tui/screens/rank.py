@@ -11,7 +11,8 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Input, Static
 
 from tui_influence.analysis.question import comparison_choices
-from tui_influence.export.csv import rank_csv
+from tui_influence.export.csv import csv_text
+from tui_influence.export.ranking import ranking_table
 from tui_influence.render.format import plain
 from tui_influence.text import pluralize
 from tui_influence.tui.actions import bindings
@@ -172,14 +173,14 @@ class RankScreen(QueryScreen):
         if model is not None:
             what = pluralize(len(model.rows), model.noun, model.nouns)
             note = "All groups, whatever is filtered or marked; a file of that name is replaced."
-            self.operations.export_csv(model.file_name, note, what, lambda: rank_csv(model.report))
+            self.operations.export_csv(model.file_name, note, what, lambda: ranking_table(model.report))
 
     def action_copy(self) -> None:
         """Copy the marked lines, or the one under the cursor."""
         table = self.query_one(RankingTable)
         rows = table.marked or ([table.current] if table.current else [])
         if rows and self._model is not None:
-            lines = rank_csv(self._model.subset({row.index for row in rows}), comments=False)
+            lines = csv_text(ranking_table(self._model.subset({row.index for row in rows})))
             self.operations.copy(lines, pluralize(len(rows), "line"))
 
     def action_command(self) -> None:

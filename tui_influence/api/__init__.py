@@ -1,0 +1,1 @@
+"""Results for programs and notebooks: a run, and the answers of the functions that the command line calls."""
