@@ -30,9 +30,13 @@ class Problem:
     hint: str | None = None
     key: str = ""
     """The dotted path of the key, such as `target[1].train`, safe to print."""
+    setting: str = ""
+    """The option of the command line that sets the key, safe to print; empty if the file does."""
 
     def location(self, name: str) -> str:
         """Return `name:line:column`, or the name alone without a position; editors recognize this form."""
+        if self.setting:
+            return self.setting
         return printable(name) if self.line is None else f"{printable(name)}:{self.line}:{self.column}"
 
     def render(self, name: str) -> str:
@@ -153,6 +157,9 @@ class Document:
         start = None
         for length in range(len(path), 0, -1):
             node = self.positions.find(path[:length])
+            if node is not None and node.setting:
+                self._problems.append(Problem(message, hint=hint, key=_dotted(path), setting=node.setting))
+                return
             if node is not None:
                 start = node.value_start if at_value and length == len(path) else node.start
             if start is not None:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from tui_influence.config.errors import Document, InvalidConfigError
 from tui_influence.config.positions import Node
 from tui_influence.config.schema import Config
+from tui_influence.config.settings import apply_settings
 from tui_influence.config.toml_file import TomlSyntaxError, normalize_newlines, read_config_text, read_toml
 from tui_influence.config.types import DataPath, Section
 from tui_influence.config.validation import find_problems
@@ -25,25 +26,34 @@ from tui_influence.regular_files import expand_home
 from tui_influence.text import printable
 
 
-def load_config(path: Path) -> Config:
+def load_config(path: Path, settings: Sequence[str] = ()) -> Config:
     """Return the config in a file.
+
+    Args:
+        path: of the file.
+        settings: of the command line, which take the place of those in the file; see `apply_settings`.
 
     Raises:
         InvalidConfigError: it has mistakes; all of its problems at once.
-        ConfigError: it cannot be read as text.
+        ConfigError: it cannot be read as text, or a setting is malformed.
     """
-    return parse_config(read_config_text(path, missing=" (tinfl init writes one to start from)"), str(path))
+    text = read_config_text(path, missing=" (tinfl init writes one to start from)")
+    return _parse(text, str(path), settings)[0]
 
 
-def check_data_paths(path: Path) -> None:
+def check_data_paths(path: Path, settings: Sequence[str] = ()) -> None:
     """Check that the files and directories named by the config in a file are on this machine.
+
+    Args:
+        path: of the file.
+        settings: as for `load_config`.
 
     Raises:
         InvalidConfigError: some are not, all of them at once; or the config itself has mistakes.
-        ConfigError: it cannot be read as text.
+        ConfigError: it cannot be read as text, or a setting is malformed.
     """
     name = str(path)
-    config, document = _parse(read_config_text(path), name)
+    config, document = _parse(read_config_text(path), name, settings)
     add_absent_paths(config, document)
     if document.problems:
         raise InvalidConfigError(name, document.problems)
@@ -62,12 +72,13 @@ def parse_config(text: str, name: str) -> Config:
     return _parse(text, name)[0]
 
 
-def _parse(text: str, name: str) -> tuple[Config, Document]:
+def _parse(text: str, name: str, settings: Sequence[str] = ()) -> tuple[Config, Document]:
     text = normalize_newlines(text)
     try:
         data, positions = read_toml(text)
     except TomlSyntaxError as error:
         raise InvalidConfigError(name, [error.problem]) from None
+    apply_settings(data, positions, settings)
     try:
         return Config.model_validate(data), Document(data, positions, text)
     except ValidationError:

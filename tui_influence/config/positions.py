@@ -28,13 +28,15 @@ class Node:
     """The position of a key, or of an item of a list, and of everything in it.
 
     `key` is the span of its name (in a header, the name within the brackets), `value` the span of its value, to the
-    right of the equals sign. A table that has a header has no `value`; an item of a list has no `key`.
+    right of the equals sign. A table that has a header has no `value`; an item of a list has no `key`. What is not in
+    the document, but set on the command line, has neither, and `setting`: the option as it was written.
     """
 
     key: Span | None = None
     value: Span | None = None
     children: dict[str, "Node"] = field(default_factory=dict)
     items: list["Node"] = field(default_factory=list)
+    setting: str = ""
 
     @property
     def start(self) -> int | None:

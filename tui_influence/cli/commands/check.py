@@ -36,8 +36,10 @@ def check(options: CheckOptions) -> None:
     """Validate a config, time a few training steps, and show the plan of its sweep."""
     if options.suggest and not options.time:
         raise ConfigError("--suggest times cheaper recipes: it cannot be combined with --no-time")
-    config = _as_planned(with_devices(load_config(options.config_file), device_list(options.devices)))
-    check_data_paths(options.config_file)
+    config = _as_planned(
+        with_devices(load_config(options.config_file, options.settings or ()), device_list(options.devices))
+    )
+    check_data_paths(options.config_file, options.settings or ())
     trains_locally = options.devices is not None or trains_here(config)
     workers = worker_devices(config.compute, warn=diagnostics.warn) if trains_locally else []
     if config.model.weights is not None:

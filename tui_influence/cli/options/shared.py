@@ -38,6 +38,15 @@ Results = Annotated[
 ConfigFile = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="Config file (TOML).", show_default=False, readable=False)
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        help='Replace a setting of the config, such as "train.epochs=8" or "target.NAME.probe_l2=0.1"; without a '
+        "value, remove it. May be repeated.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 CsvFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help='Write a CSV file ("-": to stdout) instead of showing the results.')

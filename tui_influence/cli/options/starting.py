@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tui_influence.cli.options.shared import ConfigFile, Devices, Foreground, Json, RetryFailed
+from tui_influence.cli.options.shared import ConfigFile, Devices, Foreground, Json, RetryFailed, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,7 @@ class CheckOptions:
     """Validate a config, read its data, and estimate the time and disk space of its sweep."""
 
     config_file: ConfigFile
+    settings: Settings = None
     time: Annotated[
         bool, typer.Option("--time/--no-time", help="Time a few training steps to estimate the duration.")
     ] = True
@@ -59,6 +60,7 @@ class SweepOptions:
     """Train the models of a config in the background, or continue where a stopped sweep ended."""
 
     config_file: ConfigFile
+    settings: Settings = None
     foreground: Foreground = False
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be trained, and exit.")] = False
     devices: Devices = None
