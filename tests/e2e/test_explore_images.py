@@ -1,6 +1,7 @@
 """Pictures of `tinfl explore` in a real terminal: keys, sizes, colours, leaving, and names from outside."""
 
 import re
+import time
 
 import pytest
 
@@ -79,15 +80,18 @@ def shades(terminal: Terminal) -> int:
 
 
 def settled(terminal: Terminal) -> str:
-    """Return a screen that is the same twice, colours and all."""
-    screens = [terminal.screen(escapes=True)]
+    """Return a screen that has not changed for two seconds, colours and all: every picture has come."""
+    screen, since = terminal.screen(escapes=True), time.monotonic()
 
-    def same(_: str) -> bool:
-        screens.append(terminal.screen(escapes=True))
-        return screens[-1] == screens[-2]
+    def rests(_: str) -> bool:
+        nonlocal screen, since
+        latest = terminal.screen(escapes=True)
+        if latest != screen:
+            screen, since = latest, time.monotonic()
+        return time.monotonic() - since > 2
 
-    terminal.wait(same)
-    return screens[-1]
+    terminal.wait(rests)
+    return screen
 
 
 def fits(text: str, width: int, height: int, key: str) -> bool:
