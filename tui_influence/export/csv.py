@@ -57,7 +57,7 @@ def write_csv(path: Path, table: ResultTable, *, comments: bool = False) -> list
     files = {path: csv_text(table, comments=comments)}
     if not is_device(path):
         files[facts_path(path)] = table.facts_json()
-    for file, text in reversed(files.items()):  # the facts first: a table that stands there has them
+    for file, text in files.items():
         write_text_atomically(file, text)
     return list(files)
 
