@@ -174,7 +174,6 @@ def test_a_module_is_neither_long_nor_a_fragment():
 SHORT = {
     "__main__": "the module that Python runs for `python -m tui_influence`",
     "analysis.prior": "where records meet the prior: used by the rankings, the effects, two probes and the curve",
-    "cli.commands.init": "one command",
     "cli.commands.score": "one command: what it reads, scores and writes has modules of its own",
     "growth.extension": "where every kind of growth is decided: each has a module",
     "export.example": "the document of one result",

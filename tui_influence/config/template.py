@@ -54,10 +54,16 @@ def make_template(kind: str = "builtin") -> str:
     if kind not in KINDS["source"]:
         options = join_with_or(KINDS["source"])
         raise ConfigError(f'no dataset kind is called "{printable(kind, 60)}"; it must be {options}')
-    return "\n\n".join([_OPENING, *(_section_lines(name, kind) for name in all_tables())]) + "\n"
+    return "\n\n".join([_OPENING, *(section_template(name, kind) for name in all_tables())]) + "\n"
 
 
-def _section_lines(section: str, kind: str) -> str:
+def section_template(section: str, kind: str = "builtin") -> str:
+    """Return the lines of a section: its description, its header and all of its keys.
+
+    Args:
+        section: its dotted name, such as `compute.slurm`.
+        kind: dataset kind of a source or target.
+    """
     (model,) = section_models(section, kind)
     inner = inner_tables(section)
     fields = {

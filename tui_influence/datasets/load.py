@@ -124,7 +124,7 @@ def load_target(
 
     def choose_test(choice: Choice) -> Choice:
         if not set(choice.classes) <= set(train.classes):
-            _check_same_classes(section.name, train.classes, choice.classes)
+            check_same_classes(section.name, train.classes, choice.classes)
         return choice.relabel(train.classes).per_class(section.test_per_class, seed, _TEST_STREAM)
 
     return TargetSet(train, loading.load(test_reader, choose_test))
@@ -219,10 +219,15 @@ def _check_declared_classes(target: str, train: DatasetReader, test: DatasetRead
     """Compare the classes that both parts declare, before the work of packing them."""
     train_classes, test_classes = train.declared_classes, test.declared_classes
     if train_classes is not None and test_classes is not None:
-        _check_same_classes(target, train_classes, test_classes)
+        check_same_classes(target, train_classes, test_classes)
 
 
-def _check_same_classes(target: str, train: tuple[str, ...], test: tuple[str, ...]) -> None:
+def check_same_classes(target: str, train: tuple[str, ...], test: tuple[str, ...]) -> None:
+    """Compare the classes of both parts of a target.
+
+    Raises:
+        DatasetError: they differ.
+    """
     if train == test:
         return
     parts = [

@@ -27,14 +27,30 @@ class DemoOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class InitOptions:
-    """Write a commented config to start from."""
+    """Write a commented config to start from; for three directories of images, one that suits what they hold."""
 
     path: Annotated[
         Path, typer.Argument(metavar="FILE", help='Config file to write; "-" writes to stdout.', readable=False)
     ] = Path("sweep.toml")
     kind: Annotated[
-        str, typer.Option(help="Kind of the datasets: builtin, folder, npz, torchvision, huggingface or webdataset.")
-    ] = "builtin"
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="Kind of the datasets: builtin (default), folder, npz, torchvision, huggingface or webdataset.",
+        ),
+    ] = None
+    source: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Images to train on, in one directory for each class.")
+    ] = None
+    train: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Labelled training images of the target, likewise.")
+    ] = None
+    test: Annotated[str | None, typer.Option(metavar="DIR", help="Test images of the target, likewise.")] = None
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the run; default: that of the source directory.")
+    ] = None
+    slurm: Annotated[bool, typer.Option("--slurm", help="Add the sections for a run on Slurm.")] = False
+    ray: Annotated[bool, typer.Option("--ray", help="Add the sections for a run on Ray.")] = False
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False
 
 
