@@ -120,6 +120,17 @@ def test_a_path_that_is_not_there_names_its_setting(config_file: Path, tmp_path:
         check_data_paths(config_file, settings)
 
 
+def test_check_repeats_the_settings_in_the_command_that_comes_next(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(VALID)
+    said = run("check", path, "--no-time", "--set", "run.name=a b'c", "--set", "design.models=6")
+    assert said.code == 2  # a name has no blank
+    said = run("check", path, "--no-time", "--set", f"run.output={tmp_path / 'a b'}", "--set", "design.models=6")
+    assert said.err.splitlines()[-1] == (
+        f"next: tinfl sweep {path} --set 'run.output={tmp_path / 'a b'}' --set design.models=6"
+    )
+
+
 def test_commands_take_settings(config_file: Path) -> None:
     for command in ("check", "sweep"):
         said = run(command, config_file, "--set", "train.lr=x", "--set", "train.epochs=0")

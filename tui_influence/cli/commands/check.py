@@ -1,5 +1,6 @@
 """`tinfl check`: validate a config, read its data, and estimate the cost of its sweep."""
 
+import shlex
 from typing import Any
 
 from rich.text import Text
@@ -74,7 +75,8 @@ def check(options: CheckOptions) -> None:
         output.write_line(text)
     if not trains_locally:
         diagnostics.info(NOT_TIMED)
-    diagnostics.info(f"next: tinfl sweep {quote_path(options.config_file)}")
+    settings = "".join(f" --set {shlex.quote(setting)}" for setting in options.settings or ())
+    diagnostics.info(f"next: tinfl sweep {quote_path(options.config_file)}{settings}")
 
 
 def show_plan(config: Config) -> None:
