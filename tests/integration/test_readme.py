@@ -1,5 +1,6 @@
 """Every command in the README and the guides works, in its order."""
 
+import json
 import re
 import shlex
 import shutil
@@ -130,7 +131,8 @@ def test_every_command_of_the_readme_works(complete, tmp_path, monkeypatch):
 
 def test_every_command_of_the_guide_works(tmp_path, monkeypatch):
     run_commands(GUIDE, tmp_path, monkeypatch)
-    assert (tmp_path / "ranking.csv").read_text().startswith("# ")
+    assert (tmp_path / "ranking.csv").read_text().startswith("rank,group,influence")
+    assert json.loads((tmp_path / "ranking.meta.json").read_text())["target"]
 
 
 def test_the_guide_of_clusters_works(tmp_path):
