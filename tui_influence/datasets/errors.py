@@ -72,6 +72,14 @@ def damaged_file(path: str | Path, reason: str) -> DatasetError:
     )
 
 
+def interrupted_download(where: str, file: Path) -> DatasetError:
+    """Return the error for a directory, as it is printed, in which the part of a download was left."""
+    return DatasetError(
+        f"{where} has an interrupted download, {printable(file.name)}: complete it, or delete that file if the data "
+        "are complete"
+    )
+
+
 def image_reason(error: BaseException) -> str:
     """Return why an image could not be decoded.
 

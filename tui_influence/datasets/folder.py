@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 
 from tui_influence.config.schema import FolderSource, FolderTarget
 from tui_influence.datasets.base import ImageShape, Labels, Part, Sample, check_classes, require_every_class
-from tui_influence.datasets.errors import BadImageError, abbreviate_list, directory_problem, printable_path
-from tui_influence.datasets.images import EXTENSIONS, read_shape
+from tui_influence.datasets.errors import abbreviate_list, directory_problem, printable_path
+from tui_influence.datasets.images import EXTENSIONS, first_shape
 from tui_influence.errors import DatasetError
 from tui_influence.regular_files import expand_home
 from tui_influence.text import pluralize, printable
@@ -61,13 +61,8 @@ class FolderReader:
 
     def shape(self) -> ImageShape:
         """Shape of the first image that can be read; the rest of the directory is not read."""
-        for folder in _class_folders(self.root):
-            for file in _image_files(self.root, folder):
-                try:
-                    return read_shape(Sample(file.name, 0, self.root / file.name))
-                except BadImageError:
-                    continue
-        raise DatasetError(f"{self.display_name} has no readable image")
+        files = (file for folder in _class_folders(self.root) for file in _image_files(self.root, folder))
+        return first_shape((Sample(file.name, 0, self.root / file.name) for file in files), self.display_name)
 
     def count(self) -> int:
         """Number of image files."""

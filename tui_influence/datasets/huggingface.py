@@ -23,7 +23,7 @@ from tui_influence.datasets.errors import BadImageError, abbreviate_list, printa
 from tui_influence.datasets.folder import files_stamp
 from tui_influence.datasets.huggingface_files import choose_split, list_splits
 from tui_influence.datasets.huggingface_tables import Table, Values, import_pyarrow, open_table
-from tui_influence.datasets.images import MAX_BYTES, read_shape
+from tui_influence.datasets.images import MAX_BYTES, first_shape
 from tui_influence.errors import DatasetError
 from tui_influence.regular_files import expand_home
 from tui_influence.text import pluralize, printable
@@ -91,12 +91,7 @@ class HuggingfaceReader:
 
     def shape(self) -> ImageShape:
         """Shape of the first image that can be read."""
-        for sample in self.samples(range(self.count())):
-            try:
-                return read_shape(sample)
-            except BadImageError:
-                continue
-        raise DatasetError(f"{self.display_name} has no readable image")
+        return first_shape(self.samples(range(self.count())), self.display_name)
 
     def count(self) -> int:
         """Number of rows of the split."""

@@ -13,7 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tui_influence.datasets.errors import abbreviate_list, directory_problem, printable_path, reason_of
+from tui_influence.datasets.errors import (
+    abbreviate_list,
+    directory_problem,
+    interrupted_download,
+    printable_path,
+    reason_of,
+)
 from tui_influence.datasets.images import EXTENSIONS
 from tui_influence.errors import DatasetError
 from tui_influence.regular_files import read_regular
@@ -161,10 +167,7 @@ def _refuse_incomplete(root: Path) -> None:
     blobs = root.parent.parent / "blobs" if root.parent.name == "snapshots" else None
     for folder in (root, root / "data", root / _DOWNLOADS, root / _DOWNLOADS / "data", blobs):
         for file in folder.glob(f"*{_INCOMPLETE}") if folder is not None else ():
-            raise DatasetError(
-                f"{printable_path(file.parent)} has an interrupted download, {printable(file.name)}: complete it, "
-                "or delete that file if the data are complete"
-            )
+            raise interrupted_download(printable_path(file.parent), file)
 
 
 def _no_tables(root: Path, others: Sequence[Path]) -> DatasetError:

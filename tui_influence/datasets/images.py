@@ -8,7 +8,7 @@ takes more memory than others. All threads share one budget of pixels, so that m
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import SEEK_END, BytesIO
 from pathlib import Path
@@ -186,6 +186,20 @@ def read_shape(sample: Sample) -> ImageShape:
             return shape_of(image)
     except Exception as error:
         raise BadImageError(image_reason(error)) from error
+
+
+def first_shape(samples: Iterable[Sample], display_name: str) -> ImageShape:
+    """Return the shape of the first sample that can be read; those after it are not.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    for sample in samples:
+        try:
+            return read_shape(sample)
+        except BadImageError:
+            continue
+    raise DatasetError(f"{display_name} has no readable image")
 
 
 def read_colour(path: str | Path) -> Image.Image:

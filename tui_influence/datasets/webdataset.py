@@ -28,11 +28,12 @@ from tui_influence.datasets.errors import (
     abbreviate_list,
     damaged_file,
     directory_problem,
+    interrupted_download,
     printable_path,
     reason_of,
 )
 from tui_influence.datasets.folder import files_stamp
-from tui_influence.datasets.images import MAX_BYTES, read_shape
+from tui_influence.datasets.images import MAX_BYTES, first_shape
 from tui_influence.errors import DatasetError
 from tui_influence.regular_files import expand_home, open_regular, read_regular
 from tui_influence.text import pluralize, printable
@@ -99,12 +100,7 @@ class WebdatasetReader:
 
     def shape(self) -> ImageShape:
         """Shape of the first image that can be read."""
-        for sample in self.samples(range(self.count())):
-            try:
-                return read_shape(sample)
-            except BadImageError:
-                continue
-        raise DatasetError(f"{self.display_name} has no readable image")
+        return first_shape(self.samples(range(self.count())), self.display_name)
 
     def count(self) -> int:
         """Number of samples in all shards."""
@@ -155,10 +151,7 @@ class WebdatasetReader:
             raise directory_problem(self.path, error) from error
         incomplete = [file for file in files if file.suffix == ".incomplete"]
         if incomplete:
-            raise DatasetError(
-                f"{self.display_name} has an interrupted download, {printable(incomplete[0].name)}: complete it, or "
-                "delete that file if the data are complete"
-            )
+            raise interrupted_download(self.display_name, incomplete[0])
         shards = [file for file in files if file.suffix.lower() == ".tar"]
         if not shards:
             compressed = any(file.name.lower().endswith((".tar.gz", ".tgz", ".tar.zst", ".tar.bz2")) for file in files)
