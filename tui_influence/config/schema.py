@@ -193,6 +193,27 @@ class TorchvisionSource(SourceSection):
     )
 
 
+ImageColumn = Annotated[
+    DataName | None,
+    Field(description="name of the column of images; the only one by default", examples=["image"]),
+]
+LabelColumn = Annotated[
+    DataName | None,
+    Field(description="name of the column of labels; the only one by default", examples=["label"]),
+]
+LabelKey = Annotated[
+    DataName | None,
+    Field(description="key of the label in each sample's .json; by default the label is its .cls", examples=["label"]),
+]
+ClassNames = Annotated[
+    OptionalFilePath,
+    Field(
+        description="text file with the names of the classes, one per line; their numbers by default",
+        examples=["classes.txt"],
+    ),
+]
+
+
 class HuggingfaceSource(SourceSection):
     """`kind = "huggingface"`: a local Hugging Face dataset with a column of images."""
 
@@ -202,12 +223,8 @@ class HuggingfaceSource(SourceSection):
         examples=["data/source"],
     )
     split: DataName | None = Field(None, description="name of the split; the only one by default", examples=["train"])
-    image: DataName | None = Field(
-        None, description="name of the column of images; the only one by default", examples=["image"]
-    )
-    label: DataName | None = Field(
-        None, description="name of the column of labels; the only one by default", examples=["label"]
-    )
+    image: ImageColumn = None
+    label: LabelColumn = None
 
 
 class WebdatasetSource(SourceSection):
@@ -215,16 +232,8 @@ class WebdatasetSource(SourceSection):
 
     kind: Literal["webdataset"]
     path: FileOrDirectoryPath = Field(description="tar file, or directory of tar files", examples=["data/source"])
-    label: DataName | None = Field(
-        None,
-        description="key of the label in each sample's .json; by default the label is its .cls",
-        examples=["label"],
-    )
-    classes: OptionalFilePath = Field(
-        None,
-        description="text file with the names of the classes, one per line; their numbers by default",
-        examples=["classes.txt"],
-    )
+    label: LabelKey = None
+    classes: ClassNames = None
 
 
 class BuiltinTarget(TargetSection):
@@ -275,12 +284,8 @@ class HuggingfaceTarget(TargetSection):
     )
     train: DataName = Field("train", description="name of the split of labelled training images")
     test: DataName = Field("test", description="name of the split of test images, whose predictions are explained")
-    image: DataName | None = Field(
-        None, description="name of the column of images; the only one by default", examples=["image"]
-    )
-    label: DataName | None = Field(
-        None, description="name of the column of labels; the only one by default", examples=["label"]
-    )
+    image: ImageColumn = None
+    label: LabelColumn = None
 
 
 class WebdatasetTarget(TargetSection):
@@ -293,16 +298,8 @@ class WebdatasetTarget(TargetSection):
     test: FileOrDirectoryPath = Field(
         description="the same of test images, whose predictions are explained", examples=["data/target/test"]
     )
-    label: DataName | None = Field(
-        None,
-        description="key of the label in each sample's .json; by default the label is its .cls",
-        examples=["label"],
-    )
-    classes: OptionalFilePath = Field(
-        None,
-        description="text file with the names of the classes, one per line; their numbers by default",
-        examples=["classes.txt"],
-    )
+    label: LabelKey = None
+    classes: ClassNames = None
 
 
 Source = Annotated[
