@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from tui_influence.render.format import small_table
-from tui_influence.render.run_words import STATE_SIGNS, state_word
+from tui_influence.render.run_words import state_word
+from tui_influence.render.style import Style
 from tui_influence.runs.run_list import RunSummary
 from tui_influence.text import format_duration, pluralize, printable
 
@@ -29,14 +30,19 @@ def run_list_lines(runs: Sequence[RunSummary], now: float) -> list[str]:
 
 def run_facts(run: RunSummary) -> list[str]:
     """Return target, number of classes, reliability and accuracy of a run in words, those of them that are known."""
-    further = len(run.targets) - 1
     facts = [
-        printable(run.targets[0], _MAX_NAME) + (f" +{further}" if further else "") if run.targets else "",
+        _targets(run),
         pluralize(run.groups, "class", "classes") if run.groups else "",
         f"reliability {_reliability(run)}" if run.reliability is not None else "",
         f"accuracy {_accuracy(run)}" if run.accuracy and run.accuracy[0] is not None else "",
     ]
     return [fact for fact in facts if fact]
+
+
+def _targets(run: RunSummary) -> str:
+    """Return the first target, and the number of further ones."""
+    further = len(run.targets) - 1
+    return printable(run.targets[0], _MAX_NAME) + (f" +{further}" if further else "") if run.targets else ""
 
 
 def _reliability(run: RunSummary) -> str:
@@ -49,14 +55,13 @@ def _accuracy(run: RunSummary) -> str:
 
 
 def _cells(run: RunSummary, now: float) -> tuple[str, ...]:
-    sign = STATE_SIGNS[run.state] if run.state is not None and not run.silent else "?"
+    sign = Style().state_sign(run.state, silent=run.silent) if run.state is not None else "?"
     word = state_word(run.state, silent=run.silent) if run.state is not None else ""
-    first, further = (run.targets[0] if run.targets else ""), len(run.targets) - 1
     return (
         sign,
         printable(run.root.name, _MAX_NAME),
         word,
-        printable(first, _MAX_NAME) + (f" +{further}" if further > 0 else ""),
+        _targets(run),
         f"{run.groups:,}" if run.groups else "-",
         f"{run.done:,} of {run.total:,}" if run.total else "-",
         _reliability(run),

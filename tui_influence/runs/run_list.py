@@ -9,7 +9,7 @@ from tui_influence.errors import ResultsError, TinflError
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import State
 from tui_influence.runs.overview import Overview, overview
-from tui_influence.store.files import to_results_error
+from tui_influence.store.files import reason_in_line, to_results_error
 from tui_influence.store.note import Note, read_note
 from tui_influence.store.paths import Paths
 from tui_influence.text import printable
@@ -120,10 +120,8 @@ def summarize(root: Path) -> RunSummary:
     active_at = _last_active(root)[0]
     try:
         return _summary(root, overview(Paths(root), max_failures=0), active_at, read_note(Paths(root)))
-    except TinflError as error:
-        return RunSummary(root, error="; ".join([str(error), *error.details[:3]]), active_at=active_at)
-    except OSError as error:
-        return RunSummary(root, error=str(to_results_error(error)), active_at=active_at)
+    except (TinflError, OSError) as error:
+        return RunSummary(root, error=reason_in_line(error), active_at=active_at)
 
 
 def _summary(root: Path, run: Overview, active_at: float, note: Note) -> RunSummary:

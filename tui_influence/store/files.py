@@ -8,7 +8,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from tui_influence.errors import ResultsError
+from tui_influence.errors import ResultsError, TinflError
 from tui_influence.regular_files import NotRegularError, open_regular
 from tui_influence.store.json_values import matches_digest, parse
 from tui_influence.store.paths import TEMPORARY_PREFIX
@@ -180,6 +180,13 @@ def sync_directory(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def reason_in_line(error: TinflError | OSError) -> str:
+    """Return why something is refused, or why a file cannot be used, in one line with the first details."""
+    if isinstance(error, TinflError):
+        return "; ".join([str(error), *error.details[:3]])
+    return str(to_results_error(error))
 
 
 def to_results_error(error: OSError, verb: str = "use", path: Path | None = None) -> ResultsError:

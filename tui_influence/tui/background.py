@@ -17,7 +17,7 @@ from tui_influence.render.run_words import Level, event_level, event_sentence, e
 from tui_influence.runs.overview import Overview
 from tui_influence.runs.overview import overview as read_overview
 from tui_influence.store.events import EventTail
-from tui_influence.store.files import to_results_error
+from tui_influence.store.files import reason_in_line
 from tui_influence.store.paths import Paths
 from tui_influence.store.run_info import RunInfo
 
@@ -88,10 +88,8 @@ def attempt(compute: Callable[[], T]) -> tuple[T | None, str]:
     """
     try:
         return compute(), ""
-    except TinflError as error:
-        return None, "; ".join([str(error), *error.details[:3]])
-    except OSError as error:
-        return None, str(to_results_error(error))
+    except (TinflError, OSError) as error:
+        return None, reason_in_line(error)
 
 
 PAUSE = 1.0
