@@ -17,13 +17,7 @@ from tui_influence.influence.ranking import Heldout, rank_groups
 from tui_influence.influence.types import DEFAULT_GOAL, SIGNIFICANCE_LEVEL
 from tui_influence.roles import Role
 from tui_influence.runs.heartbeat import FINISHED, observe
-from tui_influence.runs.progress import (
-    MIN_MODELS,
-    UNLEARNT_LOSS,
-    is_near_chance,
-    poor_transfer_warning,
-    unlearnt_warning,
-)
+from tui_influence.runs.progress import MIN_MODELS, UNLEARNT_LOSS, poor_transfer_warnings, unlearnt_warning
 from tui_influence.store.examples import Examples
 from tui_influence.store.generation import Outputs
 from tui_influence.store.listing import list_failures
@@ -198,9 +192,9 @@ def _data_warnings(outputs: Outputs, heldout: Outputs, prior: PriorMeasures) -> 
 def _transfer_warnings(outputs: Outputs, target: TargetInfo) -> list[str]:
     name = "target_class_accuracy"
     accuracies = [metrics[name] for metrics in outputs.metrics if name in metrics]
-    if len(accuracies) < MIN_MODELS or not is_near_chance(fmean(accuracies), len(target.classes)):
+    if not accuracies:
         return []
-    return [poor_transfer_warning(target.name, fmean(accuracies), len(target.classes))]
+    return poor_transfer_warnings(target.name, len(target.classes), fmean(accuracies), len(accuracies))
 
 
 def _rounding_share(margins: Margins) -> float:

@@ -175,8 +175,7 @@ class ModelStatistics:
         if self.source_loss.count >= MIN_MODELS and self.source_loss.mean > UNLEARNT_LOSS:
             warnings.append(unlearnt_warning(self.source_accuracy.mean))
         for (name, classes), accuracy in zip(targets, self.target_class_accuracy, strict=False):
-            if accuracy.count >= MIN_MODELS and is_near_chance(accuracy.mean, classes):
-                warnings.append(poor_transfer_warning(name, accuracy.mean, classes))
+            warnings += poor_transfer_warnings(name, classes, accuracy.mean, accuracy.count)
         return warnings
 
 
@@ -185,13 +184,22 @@ def is_near_chance(accuracy: float, classes: int) -> bool:
     return classes > 1 and accuracy * classes - 1 < CHANCE_KAPPA * (classes - 1)
 
 
-def poor_transfer_warning(target: str, accuracy: float, classes: int) -> str:
-    """Return the warning for models that hardly tell the classes of a target apart."""
-    return (
+def poor_transfer_warnings(target: str, classes: int, accuracy: float, models: int) -> list[str]:
+    """Return a warning if models hardly tell the classes of a target apart; none while there are few models.
+
+    Args:
+        target: name of the target.
+        classes: number of its classes.
+        accuracy: mean over models of the mean accuracy over classes, 0 to 1.
+        models: number of models.
+    """
+    if models < MIN_MODELS or not is_near_chance(accuracy, classes):
+        return []
+    return [
         f"the models are near chance on the target {printable(target, 40)} (mean accuracy of its classes "
         f"{accuracy:.1%}, by guessing {1 / classes:.1%}): rankings for it are mostly noise; train longer, or on a "
         "source that is closer to it"
-    )
+    ]
 
 
 def unlearnt_warning(accuracy: float) -> str:

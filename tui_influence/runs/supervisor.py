@@ -295,14 +295,14 @@ class _Supervisor:
             source_accuracy=statistics.source_accuracy.mean if statistics.source_accuracy.count else None,
             target_accuracy=[mean.mean for mean in statistics.target_accuracy],
             target_class_accuracy=[mean.mean for mean in statistics.target_class_accuracy],
-            warnings=[*self._warnings, *self._session.warnings(), *statistics.warnings(self._targets())],
+            warnings=[
+                *self._warnings,
+                *self._session.warnings(),
+                *statistics.warnings(self._info.target_sizes if self._info else ()),
+            ],
             workers=workers,
             devices=devices,
         )
-
-    def _targets(self) -> list[tuple[str, int]]:
-        """Return name and number of classes of each target."""
-        return [(target.name, len(target.classes)) for target in self._info.targets] if self._info else []
 
     def _write_final_heartbeat(self) -> Heartbeat:
         self._stage = ""

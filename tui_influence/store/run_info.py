@@ -153,6 +153,11 @@ class RunInfo:
         rows = {Role.ESTIMATE: self.models, Role.HELDOUT: self.heldout}
         return rows | {role: count for role, count in ((Role.ARM, self.arms), (Role.PRIOR, self.prior)) if count}
 
+    @property
+    def target_sizes(self) -> list[tuple[str, int]]:
+        """Name and number of classes of each target."""
+        return [(target.name, len(target.classes)) for target in self.targets]
+
     def target_index(self, name: str | None) -> int:
         """Return the index of a target by name; the first for None.
 

@@ -238,8 +238,11 @@ class Planner:
             source_accuracy = before.source_accuracy if before else None
             target_accuracy = before.target_accuracy if before else []
             target_class_accuracy = before.target_class_accuracy if before else []
-        targets = [(target.name, len(target.classes)) for target in self._info.targets]
-        warnings = [*version_warnings(self._info), *self._task_warnings(report), *statistics.warnings(targets)]
+        warnings = [
+            *version_warnings(self._info),
+            *self._task_warnings(report),
+            *statistics.warnings(self._info.target_sizes),
+        ]
         return Heartbeat(
             state=State.RUNNING,
             time=time.time(),
