@@ -37,10 +37,9 @@ def check(options: CheckOptions) -> None:
     """Validate a config, time a few training steps, and show the plan of its sweep."""
     if options.suggest and not options.time:
         raise ConfigError("--suggest times cheaper recipes: it cannot be combined with --no-time")
-    config = _as_planned(
-        with_devices(load_config(options.config_file, options.settings or ()), device_list(options.devices))
-    )
-    check_data_paths(options.config_file, options.settings or ())
+    settings = options.settings or ()
+    config = _as_planned(with_devices(load_config(options.config_file, settings), device_list(options.devices)))
+    check_data_paths(options.config_file, settings)
     trains_locally = options.devices is not None or trains_here(config)
     workers = worker_devices(config.compute, warn=diagnostics.warn) if trains_locally else []
     if config.model.weights is not None:
@@ -75,8 +74,8 @@ def check(options: CheckOptions) -> None:
         output.write_line(text)
     if not trains_locally:
         diagnostics.info(NOT_TIMED)
-    settings = "".join(f" --set {shlex.quote(setting)}" for setting in options.settings or ())
-    diagnostics.info(f"next: tinfl sweep {quote_path(options.config_file)}{settings}")
+    repeated = "".join(f" --set {shlex.quote(setting)}" for setting in settings)
+    diagnostics.info(f"next: tinfl sweep {quote_path(options.config_file)}{repeated}")
 
 
 def show_plan(config: Config) -> None:

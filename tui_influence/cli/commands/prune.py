@@ -22,7 +22,7 @@ from tui_influence.pruning.arms import check_drop_counts
 from tui_influence.pruning.options import ClassList, PruningRequest, class_list_text, parse_drop_counts
 from tui_influence.pruning.planning import PruningPlan, plan_cost, plan_pruning, pruning_directory, pruning_names
 from tui_influence.pruning.recommendation import measured_best, predicted_best
-from tui_influence.pruning.results import load_results
+from tui_influence.pruning.results import load_pruning
 from tui_influence.pruning.target_mix import parse_weights
 from tui_influence.pruning.types import PruningResults
 from tui_influence.regular_files import expand_home
@@ -34,7 +34,7 @@ from tui_influence.runs.cost import NOT_TIMED, trains_here
 from tui_influence.runs.heartbeat import ACTIVE, State, observe
 from tui_influence.runs.supervisor import Request
 from tui_influence.store.paths import Paths
-from tui_influence.store.pruning_plan import Pruning, read_arms
+from tui_influence.store.pruning_plan import Pruning
 from tui_influence.store.run_info import RunInfo, read_run_info, refuse_if_imported
 from tui_influence.text import printable, quote_path
 
@@ -214,14 +214,13 @@ def report(paths: Paths, info: RunInfo, pruning_paths: Paths, options: PruneOpti
             f'{sweep} has no pruning "{pruning_paths.root.name}"; '
             + (f"it has {printable(names)}" if names else f"tinfl prune {sweep} starts one")
         )
-    pruning_info = read_run_info(pruning_paths.root)
-    results = load_results(pruning_paths, pruning_info, read_arms(pruning_paths))
+    results = load_pruning(pruning_paths)
     if results.damaged:
         diagnostics.warn(f"{len(results.damaged)} damaged records were left out: {printable(results.damaged[0])}")
     if options.export_classes is not None:
         output.write_file(options.export_classes, _remaining_classes(results, options.drop_counts))
         if options.export_config is not None:
-            output.write_file(options.export_config, config_to_toml(_config_of(pruning_info, options.export_classes)))
+            output.write_file(options.export_config, config_to_toml(_config_of(results.info, options.export_classes)))
     if options.classes_csv is not None:
         output.write_csv(options.classes_csv, classes_table(results), comments=options.comments)
     if options.figure is not None and format_of_figure is not None:

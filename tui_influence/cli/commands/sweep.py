@@ -19,12 +19,13 @@ from tui_influence.store.paths import Paths
 
 def sweep(options: SweepOptions) -> None:
     """Start the sweep of a config, or continue it; with `--dry-run`, show its plan."""
-    config = with_devices(load_config(options.config_file, options.settings or ()), device_list(options.devices))
+    settings = options.settings or ()
+    config = with_devices(load_config(options.config_file, settings), device_list(options.devices))
     config = with_absolute_paths(config, Path.cwd())
     extension = check_against_results(config, config.output)
     is_new = not Paths(config.output).run.exists()
     if is_new:  # a run that has started reads the packed datasets
-        check_data_paths(options.config_file, options.settings or ())
+        check_data_paths(options.config_file, settings)
     request = Request(config, config.output, allow_code=True, retry_failed=options.retry_failed, trusted=True)
     if options.dry_run and config.compute.executor == "slurm":
         for line in describe_submission(request):
